@@ -1,0 +1,1 @@
+"""Corpora: synthesised and read."""

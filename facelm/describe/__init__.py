@@ -1,0 +1,1 @@
+"""Facts, plans and words of a motion."""

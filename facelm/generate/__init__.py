@@ -1,0 +1,1 @@
+"""Decoding that yields valid motion."""

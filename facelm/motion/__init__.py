@@ -1,0 +1,1 @@
+"""Facial motion: layouts with named channels, sequences, files."""

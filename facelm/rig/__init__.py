@@ -1,0 +1,1 @@
+"""Face rigs: from motion values to vertices, pictures and GLB files."""

@@ -1,0 +1,1 @@
+"""The motion tokenizer: motion to codes and back."""

@@ -1,1 +1,5 @@
 """Decoding that yields valid motion."""
+
+from facelm.generate.decoding import Decoder, Sampling
+
+__all__ = ["Decoder", "Sampling"]

@@ -1,0 +1,177 @@
+"""A head of 52 ARKit shapes: motion values to vertices, with named regions."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from facelm.errors import FacelmError
+from facelm.motion import FaceMotion
+from facelm.motion.layout import ARKIT, SHAPES
+
+if TYPE_CHECKING:
+    import torch
+
+HEAD = Path(__file__).parent / "assets" / "head.npz"
+
+# The masks the project's figures are measured on; metres.
+LIP_SHAPES = ("mouthPucker", "mouthRollUpper", "mouthRollLower", "mouthPressLeft", "mouthPressRight")
+LIP_MIN = 0.004  # a lip vertex moves further than this under one of LIP_SHAPES ...
+LIP_ELLIPSE = (0.026, 0.011)  # ... and lies within this half width and half height of the mouth's centre
+FACE_MIN = 0.0001  # a face vertex moves further than this under any shape
+
+
+class BlendshapeRig:
+    """A head whose vertices are its rest pose plus a weighted sum of 52 shapes, in metres.
+
+    Axes are right-handed: x to the person's left, y up, z out of the face.
+
+    names: the 52 shapes, in the order of the `arkit` layout. rest: (V, 3) float32. deltas: (52, V, 3) float32.
+    faces: (F, 3 or 4) int32. groups: the part each face belongs to (F,), "body" being skin. neck_pivot: (3,), the
+    point the head turns about; head_weight: (V,), how far each vertex follows the turn (1 head, 0 below the neck).
+    """
+
+    def __init__(
+        self,
+        rest: np.ndarray,
+        deltas: np.ndarray,
+        faces: np.ndarray,
+        groups: np.ndarray | None = None,
+        neck_pivot: np.ndarray | None = None,
+        head_weight: np.ndarray | None = None,
+    ):
+        count = len(rest)
+        if rest.shape != (count, 3) or deltas.shape != (len(SHAPES), count, 3):
+            raise FacelmError(
+                f"a rig needs vertices (V, 3) and deltas ({len(SHAPES)}, V, 3); got {rest.shape} and {deltas.shape}"
+            )
+        self.names = SHAPES
+        self.rest = np.ascontiguousarray(rest, np.float32)
+        self.deltas = np.ascontiguousarray(deltas, np.float32)
+        self.faces = np.ascontiguousarray(faces, np.int32)
+        self.groups = np.full(len(faces), "body") if groups is None else np.asarray(groups)
+        self.neck_pivot = np.zeros(3, np.float32) if neck_pivot is None else np.asarray(neck_pivot, np.float32)
+        self.head_weight = np.ones(count, np.float32) if head_weight is None else np.asarray(head_weight, np.float32)
+        self._tensors: dict[Any, tuple[torch.Tensor, ...]] = {}
+
+    @cached_property
+    def regions(self) -> dict[str, np.ndarray]:
+        """Boolean (V,) masks: "lips" (356 vertices of the default head), "face" (3,166, all skin that moves),
+        "upper_face" (the part of "face" no lower than the eyeballs) and "eyes" (the eyeballs).
+        """
+        skin, eyes = self._part("body"), self._part("helper-l-eye", "helper-r-eye")
+        moved = np.linalg.norm(self.deltas, axis=2)
+        shape = {name: moved[i] for i, name in enumerate(self.names)}
+        corners = [np.argmax(np.where(skin, shape[f"mouthPress{side}"], 0)) for side in ("Left", "Right")]
+        across, up, _ = (self.rest - self.rest[corners].mean(0)).T
+        near = (across / LIP_ELLIPSE[0]) ** 2 + (up / LIP_ELLIPSE[1]) ** 2 < 1
+        lips = skin & near & (np.max([shape[name] for name in LIP_SHAPES], axis=0) > LIP_MIN)
+        face = skin & (moved.max(0) > FACE_MIN)
+        lowest = self.rest[eyes, 1].min() if eyes.any() else self.rest[face, 1].mean()
+        return {"lips": lips, "upper_face": face & (self.rest[:, 1] >= lowest), "face": face, "eyes": eyes}
+
+    def _part(self, *groups: str) -> np.ndarray:
+        mask = np.zeros(len(self.rest), bool)
+        mask[self.faces[np.isin(self.groups, groups)].ravel()] = True
+        return mask
+
+    @overload
+    def vertices(self, motion: FaceMotion | np.ndarray, head: bool = False) -> np.ndarray: ...
+
+    @overload
+    def vertices(self, motion: "torch.Tensor", head: bool = False) -> "torch.Tensor": ...
+
+    def vertices(self, motion: Any, head: bool = False) -> Any:
+        """Vertices in metres: (T, V, 3) float32 of a FaceMotion, (..., V, 3) of an array or tensor of values
+        (..., 52) or (..., 55) in the order of the `arkit` layout. A tensor gives a tensor on its device, and
+        gradients flow through it.
+
+        head=True also turns the head by the three angles (radians) about `neck_pivot`: yaw > 0 to the person's own
+        left, pitch > 0 down, roll > 0 towards the person's own right shoulder; R = Ry(yaw) Rx(pitch) Rz(roll).
+        Raises FacelmError when the values have another width.
+        """
+        if isinstance(motion, FaceMotion):
+            motion = motion.to(ARKIT.name).values
+        width = motion.shape[-1]
+        if width not in (52, 55) or (head and width != 55):
+            raise FacelmError(
+                f"{width} values a frame; a rig takes 52 ARKit shapes{'' if head else ' or 55'} "
+                f"{'and 3 head angles' if head else 'with the head angles'}"
+            )
+        if isinstance(motion, np.ndarray):
+            motion = np.asarray(motion, np.float32)
+            flat = motion[..., :52].reshape(-1, 52) @ self.deltas.reshape(52, -1)
+            points = self.rest + flat.reshape(*motion.shape[:-1], -1, 3)
+            if head:
+                turned = (points - self.neck_pivot) @ np.swapaxes(head_rotation(motion[..., 52:]), -1, -2)
+                points += self.head_weight[:, None] * (turned + self.neck_pivot - points)
+            return points
+        rest, deltas, pivot, weight = self._on(motion)
+        points = rest + (motion[..., :52] @ deltas.reshape(52, -1)).unflatten(-1, rest.shape)
+        if head:
+            turned = (points - pivot) @ head_rotation(motion[..., 52:]).transpose(-1, -2)
+            points = points + weight[:, None] * (turned + pivot - points)
+        return points
+
+    def _on(self, like: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
+        key = (like.device, like.dtype)
+        if key not in self._tensors:
+            arrays = (self.rest, self.deltas, self.neck_pivot, self.head_weight)
+            self._tensors[key] = tuple(like.new_tensor(a) for a in arrays)
+        return self._tensors[key]
+
+
+def head_rotation(angles: Any) -> Any:
+    """Rotation matrices (..., 3, 3) of head angles yaw, pitch, roll (..., 3) in radians: Ry(yaw) Rx(pitch) Rz(roll).
+
+    Arrays give arrays, tensors tensors.
+    """
+    xp: Any = np
+    if not isinstance(angles, np.ndarray):
+        import torch as xp
+    (a, b, c), (sa, sb, sc) = _columns(xp.cos(angles)), _columns(xp.sin(angles))
+    rows = [
+        [a * c + sa * sb * sc, sa * sb * c - a * sc, sa * b],
+        [b * sc, b * c, -sb],
+        [a * sb * sc - sa * c, sa * sc + a * sb * c, a * b],
+    ]
+    return xp.stack([xp.stack(row, -1) for row in rows], -2)
+
+
+def _columns(x: Any) -> tuple[Any, Any, Any]:
+    return x[..., 0], x[..., 1], x[..., 2]
+
+
+def load_rig(path: str | os.PathLike[str] | None = None) -> BlendshapeRig:
+    """The default CC0 head, or the user's own from an npz with `names`, `vertices` (V, 3) and `deltas` (n, V, 3) in
+    metres, `quads` (F, 4) or `triangles` (F, 3), and optionally `face_group`, `neck_pivot`, `head_weight`.
+
+    The shapes may come in any order; all 52 ARKit names must be there. Raises FacelmError naming the file and what
+    it lacks.
+    """
+    path = Path(path or HEAD)
+    if not path.is_file():
+        raise FacelmError(f"no rig file {path}; leave the rig out to use the default head")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError) as error:
+        raise FacelmError(f"{path} is no npz of plain arrays; save the rig with numpy.savez_compressed") from error
+    faces = arrays.get("quads", arrays.get("triangles"))
+    lacking = [key for key in ("names", "vertices", "deltas") if key not in arrays]
+    if lacking or faces is None:
+        raise FacelmError(f"{path} has no {', '.join(lacking) or 'quads or triangles'}; see load_rig for the arrays")
+    column = {str(name): i for i, name in enumerate(arrays["names"])}
+    missing = [name for name in SHAPES if name not in column]
+    if missing:
+        raise FacelmError(f"{path} has no shape {', '.join(missing)}; add it (zeros if the face cannot do it)")
+    return BlendshapeRig(
+        arrays["vertices"],
+        arrays["deltas"][[column[name] for name in SHAPES]],
+        faces,
+        arrays.get("face_group"),
+        arrays.get("neck_pivot"),
+        arrays.get("head_weight"),
+    )

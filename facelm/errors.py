@@ -6,3 +6,7 @@ class FacelmError(ValueError):
 
     The command line prints it as `facelm: <sentence>` and exits with code 2.
     """
+
+
+class MissingFileError(FacelmError, FileNotFoundError):
+    """A file the user named does not exist."""

@@ -1,0 +1,240 @@
+"""Live Link Face CSV: `Timecode,BlendShapeCount` and 61 values a row, also gzipped.
+
+Columns are found by name in any order and capitals. Rows where no face was seen have fewer columns ("short rows").
+Frames are kept on the grid of their timecodes, so that a take stays in time with its sound.
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from facelm.errors import FacelmError
+from facelm.files import atomic_path
+from facelm.motion.layout import EYES, HEAD, LIVELINK
+from facelm.motion.sequence import FaceMotion
+from facelm.motion.timecode import DAY, TICKS, find_grid, format_timecode, frame_ticks, parse_timecode
+
+SHORT_ROWS = ("bridge", "drop", "refuse")
+MAX_GAP_S = 60.0  # a longer hole is two takes in one file rather than a loss of tracking
+
+_MAY_BE_ABSENT = {name.lower() for name in (*HEAD, *EYES, "tongueOut")}  # some exporters leave them out
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a file held and what was done to make a motion of it.
+
+    rows: rows with a full set of values. short_rows: rows without (no face seen). bridged: frames filled in between
+    their neighbours, for short rows and for timecodes that are missing. repeated: rows left out because their
+    timecode does not come after the one before. jitter: the rows kept to no frame grid and were interpolated.
+    absent: channels the file does not have, now 0. fps: the rate, frames/s.
+    """
+
+    path: str
+    rows: int
+    fps: float
+    short_rows: int = 0
+    bridged: int = 0
+    repeated: int = 0
+    jitter: bool = False
+    absent: tuple[str, ...] = ()
+
+    @property
+    def mended(self) -> bool:
+        """Whether the motion differs from the rows of the file."""
+        return bool(self.short_rows or self.bridged or self.repeated or self.jitter or self.absent)
+
+    def __str__(self) -> str:
+        notes = [f"{self.path}: {self.rows} rows at {self.fps:.6g} fps"]
+        if self.short_rows:
+            notes.append(f"short rows without a face: {self.short_rows}")
+        if self.bridged:
+            notes.append(f"missing frames bridged: {self.bridged}")
+        if self.repeated:
+            notes.append(f"rows with repeated or backward timecodes left out: {self.repeated}")
+        if self.jitter:
+            notes.append("irregular timecodes interpolated to a constant rate")
+        if self.absent:
+            notes.append(f"no column for {', '.join(self.absent)} (now 0)")
+        return ", ".join(notes)
+
+
+def read_livelink(path: Path, short_rows: str) -> tuple[FaceMotion, LoadReport]:
+    """The motion (layout livelink) and report of a CSV file; see `facelm.motion.load_motion`."""
+    if short_rows not in SHORT_ROWS:
+        raise FacelmError(f"short_rows is {short_rows!r}; choose one of {', '.join(SHORT_ROWS)}")
+    table = _read_table(path)
+    if short_rows == "refuse" and table.short:
+        raise FacelmError(
+            f"{path} has {len(table.short)} short rows where no face was seen (the first is row {table.short[0]}); "
+            "load it with short_rows='bridge' or 'drop'"
+        )
+    if not len(table.values):
+        raise FacelmError(f"{path} has no row with blendshape values; nothing was tracked in this take")
+    ticks, values, lines = table.ticks, table.values, table.lines
+    ticks = ticks + DAY * np.cumsum(np.diff(ticks, prepend=ticks[0]) < -DAY // 2)  # takes across midnight
+    forward = np.diff(np.maximum.accumulate(ticks), prepend=ticks[0] - 1) > 0
+    repeated = int((~forward).sum())
+    ticks, values, lines = ticks[forward], values[forward], lines[forward]
+
+    grid = find_grid(ticks)
+    bridged = 0
+    if short_rows != "drop":
+        _refuse_long_gaps(path, ticks, lines)
+        if grid.frames is None:
+            values = _interpolate((ticks - ticks[0]) * float(grid.rate) / TICKS, values)
+        else:
+            bridged = int(grid.frames[-1] + 1 - len(values))
+            if bridged:
+                values = _interpolate(grid.frames, values)
+    report = LoadReport(
+        path=str(path),
+        rows=len(table.values),
+        fps=float(grid.rate),
+        short_rows=len(table.short),
+        bridged=bridged,
+        repeated=repeated,
+        jitter=grid.frames is None and short_rows != "drop",
+        absent=table.absent,
+    )
+    return FaceMotion(values, grid.rate, LIVELINK, start=Fraction(int(ticks[0] % DAY), TICKS)), report
+
+
+def write_livelink(motion: FaceMotion, path: Path) -> None:
+    """Write the motion as Live Link Face CSV, gzipped when the name ends in .gz; values and rate survive exactly."""
+    motion = motion.to(LIVELINK)
+    times = frame_ticks(len(motion), motion.rate, motion.start or Fraction(0))
+    with atomic_path(path) as temporary, open(temporary, "wb") as raw:
+        if path.suffix.lower() == ".gz":  # no name and no time inside, so that the same motion gives the same bytes
+            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+                _write_rows(motion, times, packed)
+        else:
+            _write_rows(motion, times, raw)
+
+
+def _write_rows(motion: FaceMotion, times: np.ndarray, out: io.IOBase) -> None:
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="")  # type: ignore[type-var]
+    text.write(",".join(("Timecode", "BlendShapeCount", *motion.layout.names)) + "\n")
+    for tick, row in zip(times, motion.values, strict=True):
+        text.write(f"{format_timecode(int(tick))},{motion.layout.width},{','.join(map(_decimal, row))}\n")
+    text.flush()
+    text.detach()
+
+
+def _decimal(value: np.float32) -> str:
+    """Ten decimals as the app writes them, or as many as it takes to give the same float32 back."""
+    text = f"{value:.10f}"
+    if np.float32(text) == value:
+        return text
+    return np.format_float_positional(value, unique=True, trim="0")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """ticks int64 (N,), values float32 (N, 61), lines int64 (N,): full rows; short: line numbers of short rows."""
+
+    ticks: np.ndarray
+    values: np.ndarray
+    lines: np.ndarray
+    short: list[int]
+    absent: tuple[str, ...]
+
+
+def _read_table(path: Path) -> _Table:
+    with open(path, "rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = gzip.GzipFile(fileobj=raw) if packed else raw
+        try:
+            return _parse(path, csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise FacelmError(f"{path} is a damaged gzip file ({error}); get or export it again") from error
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise FacelmError(f"{path} is no CSV text ({error}); export it from Live Link Face again") from error
+
+
+def _parse(path: Path, rows: Iterator[list[str]]) -> _Table:
+    header = [name.strip() for name in next(rows, [])]
+    clock, columns, absent = _columns(path, header)
+    ticks, values, lines, short = array("q"), array("f"), array("q"), []
+    for line, row in enumerate(rows, start=2):
+        if not any(field.strip() for field in row):
+            continue
+        if len(row) < len(header) or not any(row[i].strip() for i in columns.values()):
+            short.append(line)
+            continue
+        if any(field.strip() for field in row[len(header) :]):
+            raise FacelmError(f"{path} row {line} has {len(row)} fields, but the header has {len(header)}")
+        try:
+            ticks.append(parse_timecode(row[clock]))
+        except ValueError as error:
+            raise FacelmError(f"{path} row {line}: {error}") from None
+        lines.append(line)
+        values.extend(_numbers(path, line, row, columns))
+    shape = (len(lines), len(columns))
+    full = np.zeros((len(lines), LIVELINK.width), dtype=np.float32)
+    full[:, LIVELINK.indices(columns)] = np.frombuffer(values, dtype=np.float32).reshape(shape)
+    return _Table(np.array(ticks, dtype=np.int64), full, np.array(lines, dtype=np.int64), short, absent)
+
+
+def _columns(path: Path, header: list[str]) -> tuple[int, dict[str, int], tuple[str, ...]]:
+    """The column of the timecode, the column of each channel present, and the channels that are absent."""
+    lower = [name.lower() for name in header]
+    present = {name: lower.index(name.lower()) for name in LIVELINK.names if name.lower() in lower}
+    if not present:
+        raise FacelmError(f"{path} has no blendshape columns (EyeBlinkLeft, JawOpen, ...); is it a Live Link Face CSV?")
+    absent = tuple(name for name in LIVELINK.names if name not in present)
+    needed = [name for name in absent if name.lower() not in _MAY_BE_ABSENT]
+    if needed:
+        raise FacelmError(f"{path} has no column for {', '.join(needed)}; export it with all blendshapes")
+    twice = sorted({name for name in lower if lower.count(name) > 1 and name in LIVELINK})
+    if twice:
+        raise FacelmError(f"{path} has two columns named {', '.join(twice)}; remove one of them")
+    if "timecode" not in lower:
+        raise FacelmError(f"{path} has no Timecode column; export it from Live Link Face with its timecodes")
+    return lower.index("timecode"), present, absent
+
+
+def _numbers(path: Path, line: int, row: list[str], columns: dict[str, int]) -> list[float]:
+    try:
+        numbers = [float(row[i]) for i in columns.values()]
+    except ValueError:
+        name = next(name for name, i in columns.items() if not _is_number(row[i]))
+        raise FacelmError(f"{path} row {line}, column {name}: {row[columns[name]]!r} is no number") from None
+    for name, number in zip(columns, numbers, strict=True):
+        if not isfinite(number):
+            raise FacelmError(f"{path} row {line}, column {name} is {number}; mend or remove the row")
+    return numbers
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_long_gaps(path: Path, ticks: np.ndarray, lines: np.ndarray) -> None:
+    gaps = np.diff(ticks) / TICKS
+    if len(gaps) and gaps.max() > MAX_GAP_S:
+        i = int(gaps.argmax())
+        raise FacelmError(
+            f"{path}: the timecode jumps by {gaps[i]:.0f} s between rows {lines[i]} and {lines[i + 1]}; "
+            "split the file there, or load it with short_rows='drop'"
+        )
+
+
+def _interpolate(positions: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (N, D) at frame positions (N,), as frames 0, 1, ... up to the last position: float32 (T, D)."""
+    frames = np.arange(int(np.floor(positions[-1] + 1e-6)) + 1)
+    return np.stack([np.interp(frames, positions, column) for column in values.T], axis=1).astype(np.float32)

@@ -1,0 +1,396 @@
+"""Facts into words and words back into facts.
+
+`Wording` turns a plan into prompts ("Smile a little on the left, then nod."), captions ("She smiles slightly on the
+left, then nods.") and questions with answers. `facts_in_words` reads such sentences again, so that a caption can be
+scored by what it claims. Both sides use the one lexicon of this file: what it cannot read, it cannot have written.
+
+Annotation follows the field's practice (MMHead, supplement B: present simple, chronological, no numbers or unit codes).
+"""
+
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from facelm.describe.plan import Item, Phase, Plan
+from facelm.describe.units import EMOTIONS, UNITS
+
+# Emotion -> adjectives, then nouns.
+EMOTION_WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "happy": (("happy", "joyful", "cheerful", "delighted"), ("happiness", "joy")),
+    "sad": (("sad", "sorrowful", "unhappy", "downcast"), ("sadness", "sorrow")),
+    "surprised": (("surprised", "astonished", "startled"), ("surprise", "astonishment")),
+    "afraid": (("afraid", "scared", "frightened", "fearful"), ("fear", "fright")),
+    "angry": (("angry", "furious", "annoyed"), ("anger", "annoyance")),
+    "disgusted": (("disgusted", "repelled", "revolted"), ("disgust", "revulsion")),
+    "contemptuous": (("contemptuous", "scornful", "disdainful"), ("contempt", "scorn")),
+    "happily surprised": (("happily surprised", "pleasantly surprised"), ("happy surprise",)),
+    "happily disgusted": (("happily disgusted", "amused and disgusted"), ("happy disgust",)),
+    "sadly angry": (("sadly angry", "both sad and angry"), ("sad anger",)),
+    "sadly afraid": (("sadly afraid", "both sad and afraid"), ("sad fear",)),
+    "fearfully surprised": (("fearfully surprised", "both afraid and surprised"), ("fearful surprise",)),
+    "angrily disgusted": (("angrily disgusted", "both angry and disgusted"), ("angry disgust",)),
+}
+
+# Unit -> (verb, object for both sides or the middle, object for one side) with {side}.
+UNIT_WORDS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "AU1": (("raise", "the inner brows", ""), ("lift", "the inner eyebrows", ""), ("pull", "the inner brows up", "")),
+    "AU2": (
+        ("raise", "the outer brows", "the {side} outer brow"),
+        ("lift", "the outer eyebrows", "the outer end of the {side} eyebrow"),
+    ),
+    "AU4": (
+        ("lower", "the brows", "the {side} brow"),
+        ("furrow", "the brows", "the {side} brow"),
+        ("pull", "the eyebrows down", "the {side} eyebrow down"),
+    ),
+    "AU5": (
+        ("widen", "the eyes", "the {side} eye"),
+        ("open", "the eyes wide", "the {side} eye wide"),
+        ("raise", "the upper eyelids", "the {side} upper eyelid"),
+    ),
+    "AU6": (("raise", "the cheeks", "the {side} cheek"), ("lift", "the cheeks", "the {side} cheek")),
+    "AU7": (
+        ("squint", "with the eyes", "with the {side} eye"),
+        ("tighten", "the eyelids", "the {side} eyelid"),
+        ("narrow", "the eyes", "the {side} eye"),
+    ),
+    "AU9": (
+        ("wrinkle", "the nose", "the {side} side of the nose"),
+        ("scrunch", "the nose", "the {side} side of the nose"),
+    ),
+    "AU10": (
+        ("raise", "the upper lip", "the {side} side of the upper lip"),
+        ("curl", "the upper lip up", "the upper lip up on the {side}"),
+    ),
+    "AU12": (
+        ("smile", "", "on the {side}"),
+        ("smile", "with both corners of the mouth", "with the {side} corner of the mouth"),
+        ("pull", "the lip corners up", "the {side} lip corner up"),
+        ("smirk", "on both sides", "on the {side}"),
+    ),
+    "AU14": (
+        ("dimple", "the cheeks", "the {side} cheek"),
+        ("tighten", "the corners of the mouth", "the {side} corner of the mouth"),
+    ),
+    "AU15": (
+        ("pull", "the lip corners down", "the {side} lip corner down"),
+        ("turn", "the corners of the mouth down", "the {side} corner of the mouth down"),
+    ),
+    "AU16": (
+        ("pull", "the lower lip down", "the {side} side of the lower lip down"),
+        ("drop", "the lower lip", "the {side} side of the lower lip"),
+    ),
+    "AU17": (("raise", "the chin", ""), ("push", "the chin up", "")),
+    "AU18": (("pucker", "the lips", ""), ("purse", "the lips", "")),
+    "AU19": (("stick", "the tongue out", ""), ("show", "the tongue", "")),
+    "AU20": (
+        ("stretch", "the lips", "the lips to the {side}"),
+        ("pull", "the lip corners back", "the {side} lip corner back"),
+    ),
+    "AU22": (("funnel", "the lips", ""), ("push", "the lips out into a funnel", "")),
+    "AU24": (
+        ("press", "the lips together", "the lips together on the {side}"),
+        ("squeeze", "the lips", "the lips on the {side}"),
+    ),
+    "AU26": (("open", "the jaw", ""), ("open", "the mouth", ""), ("drop", "the jaw", "")),
+    "AU28": (("suck", "the lips in", ""), ("roll", "the lips inward", "")),
+    "AU29": (("push", "the jaw forward", ""), ("thrust", "the jaw out", "")),
+    "AU30": (("slide", "", "the jaw to the {side}"), ("move", "", "the jaw {side}")),
+    "AU34": (("puff", "the cheeks", ""), ("blow", "the cheeks up", "")),
+    "AU43": (
+        ("close", "the eyes", "the {side} eye"),
+        ("shut", "both eyes", "the {side} eye"),
+        ("wink", "", "with the {side} eye"),
+    ),
+    "M60": (("move", "", "the mouth to the {side}"), ("shift", "", "the mouth {side}")),
+}
+HEAD_PHRASES: dict[tuple[str, str | None], tuple[tuple[str, str], ...]] = {
+    ("nod", None): (("nod", ""), ("nod", "the head"), ("nod", "in agreement")),
+    ("shake", None): (("shake", "the head"), ("turn", "the head from side to side")),
+    ("up", None): (("lift", "the head"), ("tip", "the head back"), ("raise", "the head")),
+    ("down", None): (("lower", "the head"), ("bow", "the head"), ("drop", "the head")),
+    ("turn", "left"): (("turn", "the head to the left"), ("turn", "left"), ("turn", "the head left")),
+    ("turn", "right"): (("turn", "the head to the right"), ("turn", "right"), ("turn", "the head right")),
+    ("tilt", "left"): (("tilt", "the head to the left"), ("tilt", "the head left"), ("lean", "the head to the left")),
+    ("tilt", "right"): (
+        ("tilt", "the head to the right"),
+        ("tilt", "the head right"),
+        ("lean", "the head to the right"),
+    ),
+}
+GAZE_PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
+    "left": (("look", "to the left"), ("look", "left"), ("glance", "to the left")),
+    "right": (("look", "to the right"), ("look", "right"), ("glance", "to the right")),
+    "up": (("look", "up"), ("glance", "up"), ("look", "upward")),
+    "down": (("look", "down"), ("glance", "down"), ("look", "downward")),
+}
+BLINK_PHRASES: dict[str, tuple[tuple[str, str], ...]] = {
+    "once": (("blink", ""), ("blink", "once")),
+    "twice": (("blink", "twice"), ("blink", "two times")),
+    "three times": (("blink", "three times"),),
+}
+ADVERBS = {
+    "slight": ("slightly", "a little", "faintly", "subtly"),
+    "moderate": ("moderately", "clearly"),
+    "strong": ("strongly", "very much", "intensely", "hard"),
+}
+DEGREES = {  # before an emotion's adjective
+    "slight": ("slightly", "a little", "faintly"),
+    "moderate": ("", "", "moderately", "clearly"),
+    "strong": ("very", "extremely", "intensely"),
+}
+AMOUNTS = {  # before an emotion's noun
+    "slight": ("slight", "faint", "a little"),
+    "moderate": ("", "", "moderate", "clear"),
+    "strong": ("strong", "great", "intense"),
+}
+SHOW_VERBS = ("show", "express", "feel")
+LOOK_VERBS = ("look", "seem", "appear")
+NEUTRAL_PHRASES = (("stay", "neutral"), ("keep", "a neutral face"), ("look", "neutral"), ("relax", "the face"))
+
+COMMANDS = ("{bare}", "{bare}", "please {bare}", "make the face {bare}", "have the character {bare}", "make her {bare}")
+SUBJECTS = ("the person", "she", "he", "someone", "the face", "a woman", "a man", "the actor")
+RELATIVE = (
+    "animate a face that {third}",
+    "a person who {third}",
+    "generate someone who {third}",
+    "a face that {third}",
+)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that can be measured on a motion: an action unit with its side, a head gesture, or a gaze direction.
+
+    Attributes:
+        name: FACS code ("AU12"), "head nod", "head turn" …, or "gaze".
+        side: "left", "right", "both", a gaze direction, or None.
+    """
+
+    name: str
+    side: str | None = None
+
+
+def item_facts(item: Item) -> set[Fact]:
+    """The facts an item states: an emotion states its prototype's units; blinks are counted apart and state none."""
+    if item.kind == "emotion":
+        emotion = EMOTIONS[item.name]
+        return {_unit_fact(code, item.side if emotion.sided else "both") for code in emotion.units}
+    if item.kind == "unit":
+        return {_unit_fact(item.name, item.side)}
+    if item.kind == "head":
+        return {Fact(f"head {item.name}", item.side)}
+    if item.kind == "gaze":
+        return {Fact("gaze", item.name)}
+    return set()
+
+
+def plan_facts(plan: Plan) -> list[set[Fact]]:
+    """The facts each phase of a plan states."""
+    return [set().union(*(item_facts(item) for item in phase.items)) for phase in plan.phases]
+
+
+def _unit_fact(code: str, side: str | None) -> Fact:
+    return Fact(code, side or "both") if UNITS[code].sides else Fact(code)
+
+
+# ---------------------------------------------------------------- facts -> words
+
+
+def third_person(verb: str) -> str:
+    """The verb's third person: press -> presses, smile -> smiles."""
+    return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "z")) else "s")
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A verb with what follows it, so that it can be said as a command or of somebody."""
+
+    verb: str
+    rest: str
+    before: str = ""
+    after: str = ""
+
+    def say(self, third: bool) -> str:
+        verb = third_person(self.verb) if third else self.verb
+        return " ".join(word for word in (self.before, verb, self.rest, self.after) if word)
+
+
+class Wording:
+    """Writes sentences for plans. The same `rng` gives the same words."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+
+    def prompt(self, plan: Plan) -> str:
+        """A request: "Please look slightly sad and nod, then smile on the left."."""
+        if self.rng.random() < 0.3:
+            return _sentence(self.rng.choice(RELATIVE).format(third=self._phases(plan, third=True)))
+        return _sentence(self.rng.choice(COMMANDS).format(bare=self._phases(plan, third=False)))
+
+    def caption(self, plan: Plan) -> str:
+        """A description in the present simple: "She looks slightly sad and nods, then smiles on the left."."""
+        return _sentence(f"{self.rng.choice(SUBJECTS)} {self._phases(plan, third=True)}")
+
+    def questions(self, plan: Plan) -> list[dict[str, str]]:
+        """Questions about a motion with their answers, as {"question", "answer"}."""
+        rng, asked = self.rng, []
+
+        def ask(questions: tuple[str, ...], answer: str) -> None:
+            asked.append({"question": rng.choice(questions), "answer": _sentence(answer)})
+
+        items = [item for phase in plan.phases for item in phase.items]
+        emotions = [item for item in items if item.kind == "emotion"]
+        ask(
+            ("What emotion does the face show?", "Which emotion is this?", "How does the person feel?"),
+            ", then ".join(self._noun(e) for e in emotions) if emotions else "no emotion",
+        )
+        head = [item for item in items if item.kind == "head"]
+        ask(
+            ("What does the head do?", "How does the head move?", "Does the head move?"),
+            "it " + ", then ".join(self._clause(h).say(third=True) for h in head) if head else "the head stays still",
+        )
+        blinks = [item for item in items if item.kind == "blink"]
+        if blinks:
+            count = sum(("once", "twice", "three times").index(b.name) + 1 for b in blinks)
+            ask(("How often do the eyes blink?", "How many blinks are there?"), _COUNT_WORDS[min(count, 6)])
+        if len(plan.phases) > 1:
+            first, last = plan.phases[0], plan.phases[-1]
+            ask(("What happens first?", "How does it start?"), "it " + self._phase(first, third=True))
+            ask(("What happens last?", "How does it end?"), "it " + self._phase(last, third=True))
+        sided = [item for item in items if item.kind == "unit" and item.side in ("left", "right")]
+        if sided:
+            ask(("On which side of the face?", "Which side moves?"), f"the {rng.choice(sided).side} side")
+        return asked
+
+    def _phases(self, plan: Plan, third: bool) -> str:
+        parts = [self._phase(phase, third) for phase in plan.phases]
+        if len(parts) == 1:
+            return parts[0]
+        links = [self.rng.choice((", then ", ", after that ", " and then ", ", next ")) for _ in parts[1:]]
+        if len(parts) > 2:
+            links[-1] = self.rng.choice((", finally ", ", then "))
+        text = parts[0] + "".join(link + part for link, part in zip(links, parts[1:], strict=True))
+        return f"first {text}" if self.rng.random() < 0.25 else text
+
+    def _phase(self, phase: Phase, third: bool) -> str:
+        items = list(phase.items)
+        self.rng.shuffle(items)
+        if not any(item.kind in ("emotion", "unit") for item in items):
+            clauses = [Clause(*self.rng.choice(NEUTRAL_PHRASES))] if not items else []
+        else:
+            clauses = []
+        said = [clause.say(third) for clause in (*clauses, *(self._clause(item) for item in items))]
+        if len(said) == 1:
+            return said[0]
+        return ", ".join(said[:-1]) + self.rng.choice((" and ", " and also ")) + said[-1]
+
+    def _clause(self, item: Item) -> Clause:
+        rng = self.rng
+        if item.kind == "emotion":
+            side = f"on the {item.side}" if item.side else ""
+            if rng.random() < 0.35:
+                return Clause(rng.choice(SHOW_VERBS), self._noun(item), after="")
+            degree = rng.choice(DEGREES[item.intensity or "moderate"])
+            adjective = rng.choice(EMOTION_WORDS[item.name][0])
+            return Clause(rng.choice(LOOK_VERBS), f"{degree} {adjective}".strip(), after=side)
+        if item.kind == "unit":
+            one_sided = item.side in ("left", "right")
+            forms = [form for form in UNIT_WORDS[item.name] if one_sided or form[1] or form[0] == "smile"]
+            verb, both, one = rng.choice(forms)
+            rest = one.format(side=item.side) if one_sided else both
+            if item.intensity == "moderate" and rng.random() < 0.6:
+                return Clause(verb, rest)
+            adverb = rng.choice(ADVERBS[item.intensity or "moderate"])
+            if adverb.endswith("ly") and rng.random() < 0.4:
+                return Clause(verb, rest, before=adverb)
+            return Clause(verb, rest, after=adverb)
+        if item.kind == "head":
+            return Clause(*rng.choice(HEAD_PHRASES[item.name, item.side]))
+        if item.kind == "gaze":
+            return Clause(*rng.choice(GAZE_PHRASES[item.name]))
+        return Clause(*rng.choice(BLINK_PHRASES[item.name]))
+
+    def _noun(self, item: Item) -> str:
+        amount = self.rng.choice(AMOUNTS[item.intensity or "moderate"])
+        side = f"on the {item.side}" if item.side else ""
+        return f"{amount} {self.rng.choice(EMOTION_WORDS[item.name][1])} {side}".strip()
+
+
+_COUNT_WORDS = ("never", "once", "twice", "three times", "four times", "five times", "six times")
+
+
+def _sentence(words: str) -> str:
+    words = " ".join(words.split())
+    return words[0].upper() + words[1:] + "."
+
+
+# ---------------------------------------------------------------- words -> facts
+
+_LINKS = re.compile(r"\b(?:and then|then|after that|next|finally)\b|[.;]")
+_LEVELS = {
+    word: level for table in (ADVERBS, DEGREES, AMOUNTS) for level, words in table.items() for word in words if word
+}
+
+
+@cache
+def _lexicon() -> tuple[re.Pattern[str], dict[str, Item]]:
+    """Every phrase, longest first, as one pattern, and the item each phrase means (intensity left open)."""
+    phrases: dict[str, Item] = {}
+
+    def add(verb: str, rest: str, item: Item) -> None:
+        for form in (verb, third_person(verb)):
+            phrases.setdefault(f"{form} {rest}".strip(), item)
+
+    for code, forms in UNIT_WORDS.items():
+        for verb, both, one in forms:
+            for side in ("left", "right"):
+                if one:
+                    add(verb, one.format(side=side), Item("unit", code, side))
+            if both or verb == "smile":
+                add(verb, both, Item("unit", code, "both" if UNITS[code].sides else None))
+    for (name, side), head_forms in HEAD_PHRASES.items():
+        for verb, rest in head_forms:
+            add(verb, rest, Item("head", name, side))
+    for name, gaze_forms in GAZE_PHRASES.items():
+        for verb, rest in gaze_forms:
+            add(verb, rest, Item("gaze", name))
+    for name, blink_forms in BLINK_PHRASES.items():
+        for verb, rest in blink_forms:
+            add(verb, rest, Item("blink", name))
+    for name, (adjectives, nouns) in EMOTION_WORDS.items():
+        for word in (*adjectives, *nouns):
+            phrases.setdefault(word, Item("emotion", name))
+            for side in ("left", "right") if EMOTIONS[name].sided else ():
+                phrases[f"{word} on the {side}"] = Item("emotion", name, side)
+    pattern = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
+    levels = "|".join(sorted(_LEVELS, key=len, reverse=True))
+    return re.compile(rf"(?:\b(?P<before>{levels}) )?\b(?P<phrase>{pattern})\b(?: (?P<after>{levels})\b)?"), phrases
+
+
+def items_in_words(text: str) -> list[list[Item]]:
+    """The items that sentences state, phase by phase, in order of telling; phases without any are kept as neutral.
+
+    Words outside the lexicon are passed over: a caption is scored by what can be read from it.
+    """
+    pattern, phrases = _lexicon()
+    words = " ".join(text.lower().replace(",", " , ").split())
+    phases = []
+    for part in _LINKS.split(words):
+        items = []
+        for match in pattern.finditer(part):
+            item = phrases[match["phrase"]]
+            level = match["before"] or match["after"]
+            if item.kind in ("emotion", "unit"):
+                intensity = _LEVELS[level] if level else "moderate"
+                item = Item(item.kind, item.name, item.side, intensity)
+            items.append(item)
+        if part.strip(" ,"):
+            phases.append(items)
+    return phases
+
+
+def facts_in_words(text: str) -> list[set[Fact]]:
+    """The facts that sentences state, phase by phase (see `items_in_words`)."""
+    return [set().union(*(item_facts(item) for item in items)) for items in items_in_words(text)]

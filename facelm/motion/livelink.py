@@ -155,7 +155,8 @@ def _read_table(path: Path) -> _Table:
         raw.seek(0)
         stream = gzip.GzipFile(fileobj=raw) if packed else raw
         try:
-            return _parse(path, csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")))
+            with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+                return _parse(path, csv.reader(text))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FacelmError(f"{path} is a damaged gzip file ({error}); get or export it again") from error
         except (UnicodeDecodeError, csv.Error) as error:

@@ -26,7 +26,7 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     Raises FacelmError when it is not a positive finite number.
     """
     try:
-        rate = Fraction(fps)
+        rate = fps if isinstance(fps, Fraction) else Fraction(float(fps))
     except (TypeError, ValueError, OverflowError):
         raise FacelmError(f"fps must be a positive number, not {fps!r}") from None
     for ntsc in NTSC:

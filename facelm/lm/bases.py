@@ -163,6 +163,7 @@ def _packaged_gguf() -> Path | None:
 
 def _from_gguf(gguf: Path, out: str | Path) -> str:
     import torch
+    from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     digest = hashlib.sha256()
@@ -181,6 +182,10 @@ def _from_gguf(gguf: Path, out: str | Path) -> str:
     model.load_state_dict(loaded.state_dict())
     model.tie_weights()
     tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
+    # The reader of GGUF knows the merges but not that this tokenizer takes digits one by one.
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     with atomic_folder(out) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(str(folder))

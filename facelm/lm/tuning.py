@@ -1,0 +1,217 @@
+"""What a tuning run is made of: its configuration, its examples, its batches and its model."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facelm.errors import FacelmError
+from facelm.lm.folder import extended_base
+from facelm.lm.instructions import TASKS, example
+from facelm.lm.processor import FaceProcessor
+from facelm.lm.vocabulary import Vocabulary
+
+
+def _f(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class TuneConfig:
+    """One tuning run. Every field can stand in the YAML file or on the command line (`--field value`).
+
+    Raises FacelmError for a value that makes no sense, naming the field.
+    """
+
+    base: str = _f("", "folder or Hub id of a causal LM, or the folder of a full facelm model of a former stage")
+    corpus: str = _f("", "corpus folder with train.parquet")
+    motion_tokenizer: str = _f("", "folder of the motion tokenizer")
+    out: str = _f("", "folder to write the model, log.jsonl and checkpoints to")
+    tune: str = _f("lora", "lora: adapter and the new rows; full: all weights")
+    loss_on: str = _f("answers", "answers: what the assistant says; all: every token (never the forced cues)")
+    rank: int = _f(8, "rank of the LoRA matrices, on all linear layers")
+    alpha: int = _f(16, "LoRA scale: updates count alpha / rank")
+    dropout: float = _f(0.0, "dropout before the LoRA matrices")
+    animate: float = _f(2.0, "share of animate examples")
+    duration: float = _f(1.0, "share of animate examples with a length")
+    describe: float = _f(1.0, "share of describe examples")
+    question: float = _f(0.5, "share of question examples")
+    examples: int = _f(0, "number of examples to write, wordings drawn anew each round; 0: four a corpus row")
+    max_length: int = _f(1024, "tokens of the longest example allowed; a longer one is an error, never cut")
+    batch_tokens: int = _f(2048, "tokens of a batch, padding included; examples of like length share a batch")
+    accumulate: int = _f(1, "batches of one optimizer step")
+    learning_rate: float = _f(2e-4, "highest learning rate")
+    warmup: float = _f(0.03, "share of the run in which the learning rate rises; then it falls to 0 as a cosine")
+    weight_decay: float = _f(0.0, "AdamW weight decay")
+    max_steps: int = _f(0, "optimizer steps at most; 0: as many as the examples give")
+    max_seconds: float = _f(
+        0.0, "wall-clock seconds of training at most, the learning rate falls to 0 in them; 0: none"
+    )
+    gradient_checkpointing: bool = _f(False, "recompute activations: less memory, a third slower")
+    save_steps: int = _f(0, "optimizer steps between checkpoints; 0: none")
+    resume: str = _f("", "checkpoint folder to go on from, or 'last' for the newest in out/checkpoints")
+    logging_steps: int = _f(10, "optimizer steps between lines of out/log.jsonl")
+    seed: int = _f(0, "seed of examples, batches and new weights")
+
+    def __post_init__(self) -> None:
+        for name in ("base", "corpus", "motion_tokenizer", "out"):
+            if not getattr(self, name):
+                raise FacelmError(f"`{name}` is missing; set it in the YAML file or with --{name}")
+        for name, allowed in (("tune", ("lora", "full")), ("loss_on", ("answers", "all"))):
+            if getattr(self, name) not in allowed:
+                raise FacelmError(f"`{name}` is {getattr(self, name)!r}; it is one of {', '.join(allowed)}")
+        for name in ("rank", "alpha", "max_length", "batch_tokens", "accumulate", "logging_steps", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise FacelmError(f"`{name}` is {getattr(self, name)}; it must be above 0")
+        for name in (*TASKS, "examples", "max_steps", "max_seconds", "save_steps", "weight_decay", "dropout"):
+            if getattr(self, name) < 0:
+                raise FacelmError(f"`{name}` is {getattr(self, name)}; it must not be below 0")
+        if not any(getattr(self, task) for task in TASKS):
+            raise FacelmError(f"one of the shares {', '.join(TASKS)} must be above 0")
+        if not 0 <= self.warmup < 1 or not 0 <= self.dropout < 1:
+            raise FacelmError("`warmup` and `dropout` are shares from 0 to below 1")
+        if self.batch_tokens < self.max_length:
+            raise FacelmError(f"`batch_tokens` {self.batch_tokens} is below `max_length` {self.max_length}; raise it")
+
+
+def check_keys(path: str | Path) -> None:
+    """Check the keys of a tuning YAML file; FacelmError names an unknown key and the nearest one that exists."""
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise FacelmError(f"there is no config file {path}; the ones that come with facelm are under recipes/")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise FacelmError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, Mapping):
+        raise FacelmError(f"{path} must hold `field: value` lines")
+    names = [f.name for f in dataclasses.fields(TuneConfig)]
+    for key in content:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.0)[0]
+            raise FacelmError(f"{path}: unknown key '{key}'; the nearest one is '{near}'")
+
+
+def prepare_model(config: TuneConfig) -> tuple[Any, FaceProcessor]:
+    """The model to train and its processor: base, new rows from the codebooks, adapter if asked."""
+    import torch
+
+    from facelm.tokenizer import MotionTokenizer
+
+    motion_tokenizer = MotionTokenizer.from_pretrained(config.motion_tokenizer)
+    vocabulary = Vocabulary.of(motion_tokenizer)
+    codebooks = {name: motion_tokenizer.codebook(name) for name, _ in vocabulary.streams}
+    model, tokenizer, rows = extended_base(config.base, vocabulary, codebooks)
+    processor = FaceProcessor(tokenizer, motion_tokenizer, vocabulary)
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is not None and config.max_length > context:
+        raise FacelmError(f"`max_length` {config.max_length} is above the base's context of {context}; lower it")
+    if config.tune == "lora":
+        torch.manual_seed(config.seed)
+        model = add_adapter(model, rows, config.rank, config.alpha, config.dropout)
+    return model, processor
+
+
+def add_adapter(model: Any, rows: Sequence[int], rank: int, alpha: int, dropout: float = 0.0) -> Any:
+    """A PeftModel with LoRA on all linear layers and the given embedding rows trainable, tied ones kept tied."""
+    from peft import LoraConfig, get_peft_model
+
+    names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
+    inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
+    trained = {names[id(inputs)]: list(rows)}
+    if outputs is not None and outputs.weight is not inputs.weight:
+        trained[names[id(outputs)]] = list(rows)
+    settings = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules="all-linear",
+        trainable_token_indices=trained,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, settings)
+
+
+def write_examples(config: TuneConfig, processor: FaceProcessor, rows: Any) -> Any:
+    """A `datasets.Dataset` with columns `input_ids` and `labels`, -100 where there is no loss.
+
+    `rows` is a corpus split. Rows are visited in shuffled rounds; task and wording are drawn at each visit. Raises
+    FacelmError for an example over `max_length`, naming row, length and remedy.
+    """
+    from datasets import Dataset
+
+    rng = np.random.default_rng(config.seed)
+    count = config.examples or 4 * len(rows)
+    rounds = [rng.permutation(len(rows)) for _ in range(-(-count // len(rows)))]
+    order = np.concatenate(rounds)[:count]
+    codes = _encode_rows(processor, rows, sorted(set(order.tolist())))
+    shares = np.array([getattr(config, task) for task in TASKS])
+    tasks = rng.choice(len(TASKS), size=count, p=shares / shares.sum())
+    words = rows.select_columns([name for name in rows.column_names if name != "values"])
+    known = {int(index): words[int(index)] for index in set(order.tolist())}
+    columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
+    for index, task in zip(order.tolist(), tasks.tolist(), strict=True):
+        row, name = known[index], TASKS[task]
+        if name == "question" and not row["questions"]:
+            name = "describe"
+        ids, labels = tokenised(processor, example(name, row, codes[index], rng), config.loss_on)
+        if len(ids) > config.max_length:
+            raise FacelmError(
+                f"corpus row {row['id']}: its {name} example has {len(ids)} tokens and max_length is "
+                f"{config.max_length}; raise max_length, or cut takes of {row['seconds']:.1f} s into shorter clips"
+            )
+        columns["input_ids"].append(ids)
+        columns["labels"].append(labels)
+    return Dataset.from_dict(columns)
+
+
+def tokenised(processor: FaceProcessor, messages: list[dict[str, Any]], loss_on: str) -> tuple[list[int], list[int]]:
+    """Ids and labels of a conversation; cues and the first token never have a label."""
+    encoded = processor.encode(messages)
+    if loss_on == "answers":
+        kept = encoded.assistant_mask
+    else:
+        cues = range(int(processor.ids.cues.min()), int(processor.ids.cues.max()) + 1)
+        kept = [int(id_ not in cues) for id_ in encoded.input_ids]
+        kept[0] = 0
+    return encoded.input_ids, [id_ if k else -100 for id_, k in zip(encoded.input_ids, kept, strict=True)]
+
+
+def _encode_rows(processor: FaceProcessor, rows: Any, wanted: list[int]) -> dict[int, np.ndarray]:
+    """Motion codes (steps, streams) of the wanted rows of a corpus split."""
+    from tqdm import tqdm
+
+    from facelm.corpus import motion
+
+    codes: dict[int, np.ndarray] = {}
+    for start in tqdm(range(0, len(wanted), 256), desc="motion to tokens", unit="batch"):
+        part = wanted[start : start + 256]
+        encoded = processor.motion_tokenizer.encode_batch([motion(rows[index]) for index in part])
+        codes.update((index, e.codes) for index, e in zip(part, encoded, strict=True))
+    return codes
+
+
+def token_batches(lengths: Sequence[int], budget: int, seed: int) -> list[list[int]]:
+    """Batches of examples of like length, each of at most `budget` tokens with padding, in random order.
+
+    Examples are sorted inside stretches of about 64 batches only, so that batches differ from seed to seed.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(lengths))
+    stretch = max(1, int(64 * budget / max(1.0, float(np.mean(lengths)))))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), stretch):
+        batch: list[int] = []
+        for index in sorted(order[start : start + stretch].tolist(), key=lambda i: lengths[i]):
+            if batch and lengths[index] * (len(batch) + 1) > budget:
+                batches.append(batch)
+                batch = []
+            batch.append(index)
+        batches.append(batch)
+    return [batches[index] for index in rng.permutation(len(batches))]

@@ -5,8 +5,8 @@ right or both, blinks, gaze and head gestures, and changes over time. Dynamics a
 with an onset, a hold that sags a little, and an offset that is slower than the onset; units of one expression start
 apart, the two sides differ a little, and everything carries small noise.
 
-Where the constants come from: rises of 0.16 to 0.9 s (median 0.3 to 0.6 s) and blinks of 0.12 to 0.28 s were measured on
-the MIT-licensed Live Link takes rom_3, facial and apfel (onset of spontaneous smiles 0.4 to 0.7 s: Schmidt, Cohn and
+Where the constants come from: rises of 0.16 to 0.9 s (median 0.3 to 0.6 s) and blinks of 0.12 to 0.28 s were measured
+on the MIT-licensed Live Link takes rom_3, facial and apfel (onset of spontaneous smiles 0.4 to 0.7 s: Schmidt, Cohn and
 Tian, 2003); blinks close in 0.1 s and open slower (VanderWerff et al., 2003); peaks are in describe/units.py; nods and
 shakes of 1.3 to 2.2 Hz and 0.1 to 0.3 rad are ordinary conversational ones (Hadar et al., 1983).
 """

@@ -303,8 +303,8 @@ class Wording:
             if item.intensity == "moderate" and rng.random() < 0.6:
                 return Clause(verb, rest)
             adverb = rng.choice(ADVERBS[item.intensity or "moderate"])
-            if adverb.endswith("ly") and rng.random() < 0.4:
-                return Clause(verb, rest, before=adverb)
+            if adverb.endswith("ly") and rng.random() < 0.5:
+                return Clause(verb, rest, before=adverb) if rng.random() < 0.7 else Clause(verb, f"{adverb} {rest}")
             return Clause(verb, rest, after=adverb)
         if item.kind == "head":
             return Clause(*rng.choice(HEAD_PHRASES[item.name, item.side]))
@@ -336,18 +336,24 @@ _LEVELS = {
 
 @cache
 def _lexicon() -> tuple[re.Pattern[str], dict[str, Item]]:
-    """Every phrase, longest first, as one pattern, and the item each phrase means (intensity left open)."""
+    """Every phrase, longest first, as one pattern, and the item each phrase means (intensity left open).
+
+    An adverb of intensity may stand before a phrase, after it, or between its verb and the rest.
+    """
     phrases: dict[str, Item] = {}
+    patterns: dict[str, str] = {}
+    levels = "|".join(sorted(_LEVELS, key=len, reverse=True))
 
     def add(verb: str, rest: str, item: Item) -> None:
         for form in (verb, third_person(verb)):
-            phrases.setdefault(f"{form} {rest}".strip(), item)
+            phrase = f"{form} {rest}".strip()
+            phrases.setdefault(phrase, item)
+            patterns[phrase] = re.escape(form) + (f"(?: (?:{levels}))? {re.escape(rest)}" if rest else "")
 
     for code, forms in UNIT_WORDS.items():
         for verb, both, one in forms:
-            for side in ("left", "right"):
-                if one:
-                    add(verb, one.format(side=side), Item("unit", code, side))
+            for shown in ("left", "right") if one else ():
+                add(verb, one.format(side=shown), Item("unit", code, shown))
             if both or verb == "smile":
                 add(verb, both, Item("unit", code, "both" if UNITS[code].sides else None))
     for (name, side), head_forms in HEAD_PHRASES.items():
@@ -364,8 +370,8 @@ def _lexicon() -> tuple[re.Pattern[str], dict[str, Item]]:
             phrases.setdefault(word, Item("emotion", name))
             for side in ("left", "right") if EMOTIONS[name].sided else ():
                 phrases[f"{word} on the {side}"] = Item("emotion", name, side)
-    pattern = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
-    levels = "|".join(sorted(_LEVELS, key=len, reverse=True))
+    longest = sorted(phrases, key=len, reverse=True)
+    pattern = "|".join(patterns.get(phrase, re.escape(phrase)) for phrase in longest)
     return re.compile(rf"(?:\b(?P<before>{levels}) )?\b(?P<phrase>{pattern})\b(?: (?P<after>{levels})\b)?"), phrases
 
 
@@ -380,11 +386,13 @@ def items_in_words(text: str) -> list[list[Item]]:
     for part in _LINKS.split(words):
         items = []
         for match in pattern.finditer(part):
-            item = phrases[match["phrase"]]
-            level = match["before"] or match["after"]
+            said, level = match["phrase"], match["before"] or match["after"]
+            if said not in phrases:  # an adverb inside
+                level = next(word for word in sorted(_LEVELS, key=len, reverse=True) if f" {word} " in said)
+                said = said.replace(f" {level} ", " ", 1)
+            item = phrases[said]
             if item.kind in ("emotion", "unit"):
-                intensity = _LEVELS[level] if level else "moderate"
-                item = Item(item.kind, item.name, item.side, intensity)
+                item = Item(item.kind, item.name, item.side, _LEVELS[level] if level else "moderate")
             items.append(item)
         if part.strip(" ,"):
             phases.append(items)

@@ -1,0 +1,49 @@
+"""Words made of facts are read back as the same facts."""
+
+import random
+
+import pytest
+
+from facelm.corpus.heldout import held_out
+from facelm.corpus.performer import CATEGORIES, invent
+from facelm.describe.captions import Fact, Wording, facts_in_words, items_in_words, plan_facts
+from facelm.describe.plan import Plan
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("seed", range(60))
+def test_prompts_and_captions_say_what_the_plan_says(category: str, seed: int) -> None:
+    rng = random.Random(seed)
+    plan = invent(rng, category, held_out(), test=False)
+    expected = [sorted(item.text() for item in phase.items) for phase in plan.phases]
+    for words in (Wording(rng).prompt(plan), Wording(rng).caption(plan)):
+        assert [sorted(item.text() for item in items) for items in items_in_words(words)] == expected, words
+        assert facts_in_words(words) == plan_facts(plan)
+
+
+def test_a_caption_reads_as_a_person_would() -> None:
+    facts = facts_in_words("She smiles slightly on the left and looks up, then shakes the head.")
+    assert facts == [{Fact("AU12", "left"), Fact("gaze", "up")}, {Fact("head shake")}]
+
+
+def test_words_outside_the_lexicon_claim_nothing() -> None:
+    assert facts_in_words("The quick brown fox jumps.") == [set()]
+
+
+def test_an_emotion_claims_its_units() -> None:
+    assert facts_in_words("He looks very happy.") == [{Fact("AU6", "both"), Fact("AU12", "both")}]
+
+
+def test_captions_have_many_wordings() -> None:
+    plan = Plan.parse("0.0-2.0 s slight left smile, nod")
+    said = {Wording(random.Random(seed)).prompt(plan) for seed in range(100)}
+    assert len(said) > 60
+
+
+def test_answers_answer() -> None:
+    plan = Plan.parse("0.0-1.4 s strong sad, nod; 1.4-3.0 s slight left smile, blink twice")
+    asked = {q["question"]: q["answer"] for q in Wording(random.Random(0)).questions(plan)}
+    answers = " ".join(asked.values())
+    assert Fact("head nod") in set().union(*facts_in_words(answers))
+    assert "Twice." in asked.values()
+    assert "The left side." in asked.values()

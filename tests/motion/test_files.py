@@ -360,12 +360,11 @@ def test_killed_while_writing_leaves_the_old_file(tmp_path):
         "motion = FaceMotion(np.full((400000, 61), 0.123), 60, 'livelink'); print('go', flush=True)\n"
         f"motion.save({str(path)!r})"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "go\n"
-    while not any(p.stat().st_size for p in tmp_path.glob(".take.csv.tmp-*")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "go\n"
+        while not any(p.stat().st_size for p in tmp_path.glob(".take.csv.tmp-*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
     assert FaceMotion.load(path) == livelink(3)
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["take.csv"]

@@ -26,7 +26,9 @@ def animate_request(prompt: str, seconds: float | None = None, wording: int = 0)
     """Content parts of a user's wish for a motion, of `seconds` if given."""
     if seconds is None:
         return _content(templates("animate")[wording], prompt=prompt)
-    return _content(templates("duration")[wording], prompt=prompt, seconds=f"{seconds:.1f}", short=f"{seconds:g}")
+    return _content(
+        templates("duration")[wording], prompt=prompt, seconds=f"{seconds:.1f}", short=f"{round(seconds, 1):g}"
+    )
 
 
 def describe_request(motion: Any, question: str | None = None, wording: int = 0) -> list[dict[str, Any]]:

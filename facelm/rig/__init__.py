@@ -1,5 +1,26 @@
-"""Face rigs: from motion values to vertices, pictures and GLB files."""
+"""Face rigs: from motion values to vertices, pictures and GLB files; `facelm.rig.export.export` writes any of them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from facelm.rig.blendshape import BlendshapeRig, load_rig
 
-__all__ = ["BlendshapeRig", "load_rig"]
+if TYPE_CHECKING:
+    from facelm.rig.gltf import write_glb
+    from facelm.rig.render import contact_sheet, frames, still
+
+__all__ = ["BlendshapeRig", "contact_sheet", "frames", "load_rig", "still", "write_glb"]
+
+# Imported when first used: a language model that needs a rig's vertices need not load the picture libraries.
+_HOMES = {
+    "contact_sheet": "facelm.rig.render",
+    "frames": "facelm.rig.render",
+    "still": "facelm.rig.render",
+    "write_glb": "facelm.rig.gltf",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'facelm.rig' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -61,7 +61,7 @@ class BlendshapeRig:
         """Boolean (V,) masks: "lips" (356 vertices of the default head), "face" (3,166, all skin that moves),
         "upper_face" (the part of "face" no lower than the eyeballs) and "eyes" (the eyeballs).
         """
-        skin, eyes = self._part("body"), self._part("helper-l-eye", "helper-r-eye")
+        skin, eyes = self.part("body"), self.part("helper-l-eye", "helper-r-eye")
         moved = np.linalg.norm(self.deltas, axis=2)
         shape = {name: moved[i] for i, name in enumerate(self.names)}
         corners = [np.argmax(np.where(skin, shape[f"mouthPress{side}"], 0)) for side in ("Left", "Right")]
@@ -72,7 +72,8 @@ class BlendshapeRig:
         lowest = self.rest[eyes, 1].min() if eyes.any() else self.rest[face, 1].mean()
         return {"lips": lips, "upper_face": face & (self.rest[:, 1] >= lowest), "face": face, "eyes": eyes}
 
-    def _part(self, *groups: str) -> np.ndarray:
+    def part(self, *groups: str) -> np.ndarray:
+        """Boolean (V,): the vertices of the faces of these groups."""
         mask = np.zeros(len(self.rest), bool)
         mask[self.faces[np.isin(self.groups, groups)].ravel()] = True
         return mask

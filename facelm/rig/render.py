@@ -1,0 +1,233 @@
+"""Pictures of a face, rendered off-screen with VTK: stills, contact sheets, frames of a film."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from facelm.errors import FacelmError
+from facelm.motion import FaceMotion
+from facelm.rig.blendshape import BlendshapeRig, load_rig
+from facelm.rig.surface import Surface, surfaces, texture
+
+BACKGROUND = ((0.93, 0.935, 0.945), (0.70, 0.725, 0.76))  # top and bottom are mixed between the two, linear RGB 0..1
+LIGHTS = (  # from (x, y, z), colour, strength; the camera looks along -z
+    ((-0.9, 1.0, 1.5), (1.0, 0.96, 0.90), 0.85),
+    ((1.4, 0.25, 0.9), (0.80, 0.88, 1.0), 0.30),
+    ((0.0, -0.8, 1.2), (1.0, 0.90, 0.85), 0.12),
+    ((0.8, 1.0, -1.6), (0.90, 0.95, 1.0), 0.55),
+)
+PAPER, INK = (226, 229, 234), (70, 76, 86)
+CENTRE, HALF_HEIGHT, VIEW_ANGLE = (0.0, 0.715, 0.05), 0.158, 14.0
+
+
+def _vtk() -> Any:
+    """VTK; on Linux it renders through EGL, which needs no display (and no warning that there is none).
+
+    Raises FacelmError when the machine has no EGL, which would otherwise end the process.
+    """
+    if sys.platform == "linux":
+        _check_egl()
+        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+    import vtkmodules.all as vtk
+
+    return vtk
+
+
+@lru_cache(maxsize=1)
+def _check_egl() -> None:
+    count = ctypes.c_int(0)
+    try:
+        library = ctypes.CDLL("libEGL.so.1")
+        library.eglGetProcAddress.restype = ctypes.c_void_p
+        address = library.eglGetProcAddress(b"eglQueryDevicesEXT")
+        if address:
+            ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(address)(
+                0, None, ctypes.addressof(count)
+            )
+    except OSError:
+        pass
+    if not count.value:
+        raise FacelmError(
+            "pictures need the system's EGL library, which this machine lacks: "
+            "`apt-get install libegl1 libgl1-mesa-dri` (or write .glb, .csv or .npz instead)"
+        )
+
+
+def _texture(name: str) -> Any:
+    vtk = _vtk()
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+
+    pixels = texture(name)
+    image = vtk.vtkImageData()
+    image.SetDimensions(pixels.shape[1], pixels.shape[0], 1)
+    image.GetPointData().SetScalars(numpy_to_vtk(pixels[::-1].reshape(-1, 3), deep=1))
+    out = vtk.vtkTexture()
+    out.SetInputData(image)
+    out.InterpolateOn()
+    out.MipmapOn()
+    out.SetMaximumAnisotropicFiltering(1.0)
+    out.SetWrap(out.ClampToEdge)
+    return out
+
+
+@lru_cache(maxsize=1)
+def default_rig() -> BlendshapeRig:
+    """The default head, loaded once for all pictures."""
+    return load_rig()
+
+
+class Stage:
+    """A rig before a camera with soft lights; `picture(vertices)` renders it. Close it (or use `with`) when done."""
+
+    def __init__(self, rig: BlendshapeRig, size: int):
+        vtk = _vtk()
+        self.rig, self.size = rig, size
+        self.renderer = vtk.vtkRenderer()
+        self.renderer.SetBackground(*BACKGROUND[1])
+        self.renderer.SetBackground2(*BACKGROUND[0])
+        self.renderer.GradientBackgroundOn()
+        self.window = vtk.vtkRenderWindow()
+        self.window.SetOffScreenRendering(1)
+        self.window.SetMultiSamples(0)
+        self.window.SetSize(size, size)
+        self.window.AddRenderer(self.renderer)
+        self.renderer.UseFXAAOn()
+        self.parts = [(surface, *self._add(surface)) for surface in surfaces(rig, smooth=True)]
+        self.renderer.RemoveAllLights()
+        self.renderer.AutomaticLightCreationOff()
+        for position, color, strength in LIGHTS:
+            light = vtk.vtkLight()
+            light.SetLightTypeToSceneLight()
+            light.SetPosition(*(c + p for c, p in zip(CENTRE, position, strict=True)))
+            light.SetFocalPoint(*CENTRE)
+            light.SetColor(*color)
+            light.SetIntensity(strength)
+            self.renderer.AddLight(light)
+        camera = self.renderer.GetActiveCamera()
+        camera.SetViewAngle(VIEW_ANGLE)
+        distance = HALF_HEIGHT / np.tan(np.deg2rad(VIEW_ANGLE / 2))
+        camera.SetFocalPoint(*CENTRE)
+        camera.SetPosition(CENTRE[0], CENTRE[1], CENTRE[2] + distance)
+        camera.SetViewUp(0, 1, 0)
+        camera.SetClippingRange(distance - 0.5, distance + 0.5)
+
+    def _add(self, surface: Surface) -> tuple[Any, np.ndarray, np.ndarray]:
+        vtk = _vtk()
+        from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+
+        count = surface.points.shape[0]
+        data, places, normals = vtk.vtkPolyData(), np.zeros((count, 3), np.float32), np.zeros((count, 3), np.float32)
+        points = vtk.vtkPoints()
+        points.SetData(numpy_to_vtk(places))
+        data.SetPoints(points)
+        data.GetPointData().SetNormals(numpy_to_vtk(normals))
+        cells = vtk.vtkCellArray()
+        offsets = np.arange(0, surface.triangles.size + 1, 3, dtype=np.int64)
+        cells.SetData(
+            numpy_to_vtkIdTypeArray(offsets, deep=1),
+            numpy_to_vtkIdTypeArray(surface.triangles.ravel().astype(np.int64), deep=1),
+        )
+        data.SetPolys(cells)
+        mapper = vtk.vtkPolyDataMapper()
+        mapper.SetInputData(data)
+        actor = vtk.vtkActor()
+        actor.SetMapper(mapper)
+        look = actor.GetProperty()
+        look.SetInterpolationToPhong()
+        look.SetAmbient(0.30)
+        look.SetDiffuse(0.80)
+        look.SetSpecular(surface.gloss)
+        look.SetSpecularPower(18 if surface.gloss < 0.5 else 70)
+        look.SetColor(*(c / 255 for c in surface.color))
+        if surface.shade is not None:
+            colors = np.ascontiguousarray(surface.shade)
+            data.GetPointData().SetScalars(numpy_to_vtk(colors, deep=1))
+            mapper.SetColorModeToDirectScalars()
+        if surface.texture and surface.uv is not None:
+            data.GetPointData().SetTCoords(numpy_to_vtk(surface.uv * [1, -1] + [0, 1], deep=1))
+            actor.SetTexture(_texture(surface.texture))
+            look.SetColor(1, 1, 1)
+        self.renderer.AddActor(actor)
+        return data, places, normals
+
+    def picture(self, vertices: np.ndarray) -> np.ndarray:
+        """The picture uint8 (size, size, 3) of vertices (V, 3)."""
+        from vtkmodules.util.numpy_support import vtk_to_numpy
+
+        for surface, data, places, normals in self.parts:
+            places[:] = surface.place(vertices)
+            normals[:] = surface.normals(places)
+            data.GetPoints().Modified()
+            data.GetPointData().GetNormals().Modified()
+            data.Modified()
+        self.window.Render()
+        pixels = _vtk().vtkUnsignedCharArray()
+        self.window.GetRGBACharPixelData(0, 0, self.size - 1, self.size - 1, 0, pixels)
+        return vtk_to_numpy(pixels).reshape(self.size, self.size, 4)[::-1, :, :3].copy()
+
+    def close(self) -> None:
+        """Free the window and the textures in it."""
+        self.renderer.ReleaseGraphicsResources(self.window)
+        self.window.Finalize()
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def still(motion: FaceMotion | np.ndarray, size: int = 512, rig: BlendshapeRig | None = None) -> np.ndarray:
+    """A picture uint8 (size, size, 3) of one frame: values (52,) or (55,) in the order of the `arkit` layout, or the
+    first frame of a motion. Raises FacelmError for values of another width.
+    """
+    values = _values(motion) if isinstance(motion, FaceMotion) else np.atleast_2d(np.asarray(motion, np.float32))
+    rig = rig or default_rig()
+    with Stage(rig, size) as stage:
+        return stage.picture(_posed(rig, values[:1])[0])
+
+
+def frames(
+    motion: FaceMotion, size: int = 512, fps: float | None = None, rig: BlendshapeRig | None = None
+) -> Iterator[np.ndarray]:
+    """Pictures uint8 (size, size, 3), one a frame, of a motion at its own rate or resampled to `fps`."""
+    if fps is not None:
+        motion = motion.resample(fps)
+    values, rig = _values(motion), rig or default_rig()
+    with Stage(rig, size) as stage:
+        for frame in values:
+            yield stage.picture(_posed(rig, frame[None])[0])
+
+
+def contact_sheet(
+    motion: FaceMotion, count: int = 8, size: int = 256, columns: int = 4, rig: BlendshapeRig | None = None
+) -> np.ndarray:
+    """A picture uint8 (rows * size, columns * size, 3): `count` moments from the first frame to the last, evenly
+    spaced, each with its time in seconds. Fewer where the motion has fewer frames.
+    """
+    chosen = np.unique(np.linspace(0, len(motion) - 1, max(1, min(count, len(motion)))).round().astype(int))
+    columns = min(columns, len(chosen))
+    values, times, rig = _values(motion)[chosen], motion.times()[chosen], rig or default_rig()
+    sheet = Image.new("RGB", (columns * size, -(-len(chosen) // columns) * size), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size * 0.065)
+    with Stage(rig, size) as stage:
+        for i, (frame, time) in enumerate(zip(values, times, strict=True)):
+            corner = (i % columns * size, i // columns * size)
+            sheet.paste(Image.fromarray(stage.picture(_posed(rig, frame[None])[0])), corner)
+            place = (corner[0] + size * 0.045, corner[1] + size * 0.035)
+            draw.text(place, f"{time:.2f} s", fill=INK, font=font)
+    return np.asarray(sheet)
+
+
+def _values(motion: FaceMotion) -> np.ndarray:
+    return motion.to("arkit").values
+
+
+def _posed(rig: BlendshapeRig, values: np.ndarray) -> np.ndarray:
+    return rig.vertices(values, head=values.shape[-1] == 55)

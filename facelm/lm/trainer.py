@@ -61,7 +61,7 @@ class FaceTrainer(SFTTrainer):
             def factor(step: int) -> float:
                 done = max(step / max(1, num_training_steps), self.clock.share())
                 if done < warmup:
-                    return max(done, 1 / max(1, num_training_steps)) / warmup
+                    return min(1.0, (done + 1 / max(1, num_training_steps)) / warmup)
                 return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / (1 - warmup))))
 
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)

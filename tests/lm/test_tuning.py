@@ -1,0 +1,115 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from tiny_model import random_tokenizer
+
+from facelm.corpus import load_corpus, motion, synthesise
+from facelm.errors import FacelmError
+from facelm.lm.tuning import TuneConfig, check_keys, prepare_model, token_batches, tokenised, write_examples
+
+GOOD = {"base": "b", "corpus": "c", "motion_tokenizer": "t", "out": "o"}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus") / "corpus"
+    synthesise(0.01, 0, folder)
+    return load_corpus(folder, "train")
+
+
+def config(**fields):
+    return TuneConfig(**(GOOD | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"base": ""}, "`base` is missing"),
+        ({"tune": "some"}, "lora, full"),
+        ({"loss_on": "cues"}, "answers, all"),
+        ({"rank": 0}, "`rank` is 0"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"describe": -1.0}, "describe"),
+        ({"animate": 0.0, "duration": 0.0, "describe": 0.0, "question": 0.0}, "shares"),
+        ({"warmup": 1.0}, "warmup"),
+        ({"batch_tokens": 100}, "max_length"),
+    ],
+)
+def test_wrong_values_name_their_field(fields, words):
+    with pytest.raises(FacelmError, match=words):
+        config(**fields)
+
+
+def test_every_field_is_explained():
+    assert all(len(field.metadata["help"]) > 15 for field in dataclasses.fields(TuneConfig))
+
+
+def test_unknown_keys_name_the_nearest(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("base: x\nlearning_rat: 1\n")
+    with pytest.raises(FacelmError, match="unknown key 'learning_rat'; the nearest one is 'learning_rate'"):
+        check_keys(path)
+    path.write_text("- a\n")
+    with pytest.raises(FacelmError, match="lines"):
+        check_keys(path)
+    with pytest.raises(FacelmError, match="no config file"):
+        check_keys(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("loss_on", ["answers", "all"])
+def test_labels(processor, rows, loss_on):
+    row = rows[0]
+    messages = [
+        {"role": "user", "content": "Hello"},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": row["plan"]}, {"type": "motion", "motion": motion(row)}],
+        },
+    ]
+    ids, labels = tokenised(processor, messages, loss_on)
+    cue = np.isin(ids, processor.ids.cues)
+    labelled = np.array(labels) != -100
+    assert not (labelled & cue).any() and cue.any()
+    assert (np.array(ids)[labelled] == np.array(labels)[labelled]).all()
+    if loss_on == "all":
+        assert (labelled | cue)[1:].all() and not labelled[0]
+    else:
+        start = len(processor.encode(messages[:1], add_generation_prompt=True).input_ids)
+        assert not labelled[:start].any() and (labelled | cue)[start:-1].all() and not labelled[-1]
+
+
+def test_examples_follow_shares_and_seed(processor, rows):
+    def text(**fields):
+        data = write_examples(config(examples=60, **fields), processor, rows)
+        return [processor.tokenizer.decode(ids) for ids in data["input_ids"]]
+
+    assert text(seed=1) == text(seed=1) != text(seed=2)
+    described = text(animate=0.0, duration=0.0, question=0.0)
+    assert not any("<|cue_" in example for example in described) and all("<|motion|>" in e for e in described)
+    assert len(set(described)) > len(rows)  # rounds bring other wordings
+    assert all("<|cue_0_" in example for example in text(describe=0.0, question=0.0))
+
+
+def test_a_long_example_is_an_error_never_cut(processor, rows):
+    with pytest.raises(FacelmError, match=r"corpus row train-\d+: its \w+ example has \d+ tokens.*raise max_length"):
+        write_examples(config(max_length=40), processor, rows)
+
+
+def test_batches_hold_every_example_once_within_the_budget():
+    lengths = np.random.default_rng(0).integers(20, 300, 3000).tolist()
+    batches = token_batches(lengths, 2048, seed=0)
+    assert sorted(i for batch in batches for i in batch) == list(range(3000))
+    padded = [max(lengths[i] for i in batch) * len(batch) for batch in batches]
+    assert max(padded) <= 2048
+    assert sum(padded) < 1.03 * sum(lengths)
+    assert token_batches(lengths, 2048, seed=0) == batches != token_batches(lengths, 2048, seed=1)
+
+
+def test_a_context_that_is_too_short_and_an_absent_base_are_refused(base, tmp_path):
+    random_tokenizer().save_pretrained(tmp_path)
+    fields = {"motion_tokenizer": str(tmp_path), "base": str(base("sentencepiece"))}
+    with pytest.raises(FacelmError, match="context of 1024"):
+        prepare_model(config(max_length=2000, **fields))
+    with pytest.raises(FacelmError, match="neither a folder with a causal LM nor found on the Hub"):
+        prepare_model(config(**fields | {"base": str(tmp_path / "absent")}))

@@ -14,6 +14,7 @@ from facelm.describe.agreement import performed
 from facelm.describe.plan import Phase, Plan
 from facelm.errors import FacelmError
 from facelm.generate import Decoder, Sampling
+from facelm.lm.folder import load_model
 from facelm.lm.instructions import animate_request, describe_request
 from facelm.lm.processor import FaceProcessor, Message
 from facelm.motion import FaceMotion
@@ -60,8 +61,6 @@ class FaceLM:
         with.
         """
         import torch
-
-        from facelm.hub import load_model
 
         model, processor = load_model(folder)
         return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), processor)
@@ -265,7 +264,7 @@ class FaceLM:
             raise FacelmError("the question is empty; ask something, for example 'Does the head move?'")
         prompts = []
         for motion in motions:
-            self._check_heard(motion, question)
+            self.check_heard(motion, question)
             encoded = self.processor.motion_tokenizer.encode(motion)
             content = describe_request(encoded, question)
             prompts.append(self.processor.encode([{"role": "user", "content": content}], True).input_ids)
@@ -273,8 +272,8 @@ class FaceLM:
         written = self.decoder.text(prompts, [end], CAPTION_TOKENS, [0] * len(prompts))
         return [str(self.processor.tokenizer.decode([i for i in ids if i != end])).strip() for ids in written]
 
-    def _check_heard(self, motion: FaceMotion, question: str | None) -> None:
-        """Before a long motion is encoded: whether it fits."""
+    def check_heard(self, motion: FaceMotion, question: str | None = None) -> None:
+        """FacelmError when a motion is longer than the model hears at once; told before hours of it are encoded."""
         streams = len(self.processor.motion_tokenizer.streams)
         nothing = EncodedMotion(np.zeros((1, streams), np.int64))
         content = describe_request(nothing, question)
@@ -305,7 +304,12 @@ class FaceLM:
             raise FacelmError('a conversation needs a message, for example {"role": "user", "content": "smile"}')
         seed = secrets.randbelow(2**31) if seed is None else seed
         processor, ids = self.processor, self.processor.ids
-        prompt = processor.encode([_with_codes(message) for message in messages], True).input_ids
+        messages = [_with_codes(message) for message in messages]
+        for message in messages:
+            for part in message.get("content") or ():
+                if isinstance(part, Mapping) and isinstance(part.get("motion"), FaceMotion):
+                    self.check_heard(part["motion"])
+        prompt = processor.encode(messages, True).input_ids
         if len(prompt) + CAPTION_TOKENS > self.decoder.context:
             raise FacelmError(
                 f"the conversation has {len(prompt)} tokens and the model's context holds {self.decoder.context}; "
@@ -351,5 +355,5 @@ def _with_codes(message: Message) -> Message:
 
 def _last_words(messages: Sequence[Message]) -> str:
     """The text of the last message."""
-    content = messages[-1]["content"]
+    content = messages[-1].get("content") or ""
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)

@@ -1,0 +1,60 @@
+"""What several verbs share."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from facelm.errors import FacelmError
+from facelm.files import atomic_path
+
+if TYPE_CHECKING:
+    from facelm.agent import FaceLM
+    from facelm.motion import FaceMotion
+
+SHORT_ROWS = click.Choice(["bridge", "drop", "refuse"])
+
+
+def load_lm(folder: str) -> "FaceLM":
+    """The model of a folder, loaded without the chatter of its libraries."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from transformers.utils import logging
+
+    from facelm.agent import FaceLM
+
+    logging.disable_progress_bar()
+    return FaceLM.from_pretrained(folder)
+
+
+def load_take(path: str, short_rows: str = "bridge") -> "FaceMotion":
+    """The motion in a file; what had to be mended is told on stderr."""
+    from facelm.motion import load_motion
+
+    motion, report = load_motion(path, short_rows)
+    if report.mended:
+        click.echo(f"facelm: {report}", err=True)
+    return motion
+
+
+@contextmanager
+def output(path: str, endings: Iterable[str]) -> Iterator[Path]:
+    """A file to write that becomes `path` at the end of the block; that it can be written is checked at its start.
+
+    Raises FacelmError for an ending that is not among `endings`, and a place that cannot be written.
+    """
+    if not path.lower().endswith(tuple(endings)):
+        raise FacelmError(f"{path} does not end in one of {', '.join(endings)}; choose what to write by the ending")
+    with atomic_path(path) as temporary:
+        try:
+            temporary.touch()
+        except OSError as error:
+            raise FacelmError(f"{path} cannot be written ({error.strerror}); choose another output") from error
+        yield temporary
+
+
+def about(motion: "FaceMotion") -> str:
+    """Length and rate in words."""
+    return f"{motion.seconds:.2f} s, {len(motion)} frames at {motion.fps:.6g} fps"

@@ -1,0 +1,80 @@
+"""Verbs that ask a model: animate, describe, evaluate."""
+
+from contextlib import nullcontext
+
+import click
+
+from facelm.cli.common import SHORT_ROWS, about, load_lm, load_take, output
+
+
+@click.command()
+@click.argument("text")
+@click.option("--model", required=True, help="Folder of a model.")
+@click.option("--out", required=True, help="File to write: .csv, .npz, .glb, .mp4, .gif or .png.")
+@click.option("--seconds", type=float, help="Exact length; by default what the model plans.")
+@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same motion; by default any.")
+@click.option("--plan", help="Follow this plan, in the words the model writes them, instead of its own.")
+@click.option("--candidates", type=click.IntRange(1), default=1, show_default=True, help="Draw so many, keep the best.")
+def animate(
+    text: str, model: str, out: str, seconds: float | None, seed: int | None, plan: str | None, candidates: int
+) -> None:
+    """Animate a face from words; prints the plan it followed, which you can edit and give back with --plan.
+
+    \b
+    Examples:
+      facelm animate "Smile slightly on the left, then nod." --model outputs/demo/model --out smile.glb
+      facelm animate "Be sad." --plan "0.0-1.4 s slight sad; 1.4-3.0 s nod" --model DIR --out sad.csv
+    """
+    from facelm.rig.export import ENDINGS, export
+
+    with output(out, ENDINGS) as temporary:
+        motion = load_lm(model).animate(text, seconds, seed, plan, candidates)
+        export(motion, temporary)
+    if "plan_error" in motion.metadata:
+        click.echo(f"facelm: the model's plan could not be followed: {motion.metadata['plan_error']}", err=True)
+    click.echo(f"plan: {motion.metadata['plan']}")
+    click.echo(f"{out}: {about(motion)}, seed {motion.metadata['seed']}")
+
+
+@click.command()
+@click.argument("file")
+@click.option("--model", required=True, help="Folder of a model.")
+@click.option("--question", help="Ask this about the motion instead.")
+@click.option("--short-rows", type=SHORT_ROWS, default="bridge", help="What to do with rows without a face.")
+def describe(file: str, model: str, question: str | None, short_rows: str) -> None:
+    """Say in words what a face does in a Live Link Face CSV (.csv, .csv.gz) or .npz.
+
+    Example:  facelm describe take.csv --model outputs/demo/model --question "Does the head move?"
+    """
+    motion = load_take(file, short_rows)
+    click.echo(load_lm(model).describe(motion, question))
+
+
+@click.command()
+@click.option("--model", required=True, help="Folder of a model.")
+@click.option("--corpus", required=True, help="Folder of the corpus whose test clips are used.")
+@click.option("--split", default="test", show_default=True, help="Split of the corpus.")
+@click.option("--prompts", type=click.IntRange(2), default=200, show_default=True, help="How many clips.")
+@click.option("--candidates", type=click.IntRange(1), default=1, show_default=True, help="Draw so many, keep the best.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything drawn.")
+@click.option("--out", help="Write the figures as JSON too.")
+def evaluate(model: str, corpus: str, split: str, prompts: int, candidates: int, seed: int, out: str | None) -> None:
+    """Score a model both ways: facts measured on what it animates, and facts in what it says of motions.
+
+    Example:  facelm evaluate --model outputs/demo/model --corpus outputs/corpus --out outputs/scores.json
+    """
+    from tqdm import tqdm
+
+    from facelm.evaluate.benchmark import run, save
+
+    with output(out, (".json",)) if out else nullcontext() as temporary:
+        lm = load_lm(model)
+        with tqdm(total=2 * prompts, unit="clip") as bar:
+
+            def progress(done: int) -> None:
+                bar.update(done)
+
+            report = run(lm, corpus, split, prompts, candidates, seed, progress, name=model)
+        if temporary is not None:
+            save(report, temporary)
+    click.echo(report.tables())

@@ -2,26 +2,22 @@
 
     accelerate launch recipes/sft.py --config recipes/nano/pretrain.yaml --corpus outputs/corpus
 
-Every field of `facelm.lm.tuning.TuneConfig` can stand in the YAML file and be overridden on the command line. The
-model is written to `out`, with a line a log step in `out/log.jsonl`.
+Every field of `facelm.lm.tuning.TuneConfig` can stand in the YAML file and be overridden on the command line; `--help`
+explains them. The model is written to `out`, with a line for every log step in `out/log.jsonl`.
 """
 
 import sys
 
 from facelm.errors import FacelmError
-from facelm.lm.tuning import TuneConfig, check_keys
+from facelm.lm.tuning import parse_arguments
 
 
 def main() -> int:
     try:
-        arguments = sys.argv[1:]
-        if "--config" in arguments[:-1]:
-            check_keys(arguments[arguments.index("--config") + 1])  # before seconds of imports, with the nearest key
-        from trl import TrlParser
+        config = parse_arguments(sys.argv[1:])
 
-        from facelm.lm.trainer import train
+        from facelm.lm.trainer import train  # seconds of imports, after the arguments are known to be right
 
-        (config,) = TrlParser((TuneConfig,)).parse_args_and_config()
         train(config)
     except FacelmError as error:
         print(f"facelm: {error}", file=sys.stderr)

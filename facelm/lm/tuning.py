@@ -98,6 +98,24 @@ def check_keys(path: str | Path) -> None:
             raise FacelmError(f"{path}: unknown key '{key}'; the nearest one is '{near}'")
 
 
+def parse_arguments(arguments: Sequence[str]) -> TuneConfig:
+    """The configuration of a command line: `--config FILE` and `--field value`, which wins over the file.
+
+    Raises FacelmError for an unknown key or argument, or a value that makes no sense.
+    """
+    if "--config" in arguments[:-1]:
+        check_keys(arguments[arguments.index("--config") + 1])
+    from trl import TrlParser
+
+    try:
+        (config,) = TrlParser((TuneConfig,)).parse_args_and_config(list(arguments))
+    except FacelmError:
+        raise
+    except ValueError as error:
+        raise FacelmError(f"{error}; see --help") from None
+    return config
+
+
 def prepare_model(config: TuneConfig) -> tuple[Any, FaceProcessor]:
     """The model to train and its processor: base, new rows from the codebooks, adapter if asked."""
     import torch

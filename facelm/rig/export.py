@@ -13,6 +13,7 @@ from facelm.motion import FaceMotion
 from facelm.rig.blendshape import BlendshapeRig
 from facelm.rig.gltf import write_glb
 from facelm.rig.render import contact_sheet, frames
+from facelm.rig.surface import texture
 
 ENDINGS = {
     ".csv": "Live Link Face curves",
@@ -64,7 +65,10 @@ def _write_gif(motion: FaceMotion, path: str | os.PathLike[str], rig: Blendshape
     slow = motion.fps > GIF_FPS and len(motion) > 1
     pictures = [Image.fromarray(f) for f in frames(motion, GIF_SIZE, GIF_FPS if slow else None, rig)]
     # One palette for all frames, so that colours do not flicker.
+    # The eyes are small: they are added once more, so that it keeps a place for their colours.
     sample = np.concatenate([np.asarray(p) for p in pictures[:: max(1, len(pictures) // 6)]], axis=1)
+    eyes = Image.fromarray(texture("eye.png")).resize((GIF_SIZE, GIF_SIZE))
+    sample = np.concatenate([sample, np.asarray(eyes)], axis=1)
     palette = Image.fromarray(sample).quantize(255, dither=Image.Dither.NONE)
     indexed = [p.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for p in pictures]
     milliseconds = round(1000 / (GIF_FPS if slow else motion.fps))

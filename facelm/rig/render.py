@@ -83,11 +83,11 @@ def default_rig() -> BlendshapeRig:
 
 
 class Stage:
-    """A rig before a camera with soft lights; `picture(vertices)` renders it. Close it (or use `with`) when done."""
+    """Surfaces of a rig before a camera with soft lights, size x size pixels; use it in a `with` block."""
 
-    def __init__(self, rig: BlendshapeRig, size: int):
+    def __init__(self, parts: tuple[Surface, ...], size: int):
         vtk = _vtk()
-        self.rig, self.size = rig, size
+        self.size = size
         self.renderer = vtk.vtkRenderer()
         self.renderer.SetBackground(*BACKGROUND[1])
         self.renderer.SetBackground2(*BACKGROUND[0])
@@ -98,7 +98,7 @@ class Stage:
         self.window.SetSize(size, size)
         self.window.AddRenderer(self.renderer)
         self.renderer.UseFXAAOn()
-        self.parts = [(surface, *self._add(surface)) for surface in surfaces(rig, smooth=True)]
+        self.parts = [(surface, *self._add(surface)) for surface in parts]
         self.renderer.RemoveAllLights()
         self.renderer.AutomaticLightCreationOff()
         for position, color, strength in LIGHTS:
@@ -189,7 +189,7 @@ def still(motion: FaceMotion | np.ndarray, size: int = 512, rig: BlendshapeRig |
     """
     values = _values(motion) if isinstance(motion, FaceMotion) else np.atleast_2d(np.asarray(motion, np.float32))
     rig = rig or default_rig()
-    with Stage(rig, size) as stage:
+    with Stage(surfaces(rig, smooth=True), size) as stage:
         return stage.picture(_posed(rig, values[:1])[0])
 
 
@@ -200,7 +200,7 @@ def frames(
     if fps is not None:
         motion = motion.resample(fps)
     values, rig = _values(motion), rig or default_rig()
-    with Stage(rig, size) as stage:
+    with Stage(surfaces(rig, smooth=True), size) as stage:
         for frame in values:
             yield stage.picture(_posed(rig, frame[None])[0])
 
@@ -216,7 +216,7 @@ def contact_sheet(
     values, times, rig = _values(motion)[chosen], motion.times()[chosen], rig or default_rig()
     sheet = Image.new("RGB", (columns * size, -(-len(chosen) // columns) * size), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size * 0.065)
-    with Stage(rig, size) as stage:
+    with Stage(surfaces(rig, smooth=True), size) as stage:
         for i, (frame, time) in enumerate(zip(values, times, strict=True)):
             corner = (i % columns * size, i // columns * size)
             sheet.paste(Image.fromarray(stage.picture(_posed(rig, frame[None])[0])), corner)

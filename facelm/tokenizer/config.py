@@ -10,13 +10,8 @@ from typing import Any
 from facelm.errors import FacelmError
 from facelm.motion.layout import layout as named_layout
 
-SIDE_SHAPES = (
-    "browDown",
-    "browOuterUp",
-    "eyeSquint",
-    "eyeWide",
-    "cheekSquint",
-    "noseSneer",
+UPPER_SHAPES = ("browDown", "browOuterUp", "eyeSquint", "eyeWide", "cheekSquint", "noseSneer")
+MOUTH_SHAPES = (
     "mouthSmile",
     "mouthFrown",
     "mouthDimple",
@@ -76,15 +71,30 @@ class StreamConfig:
             raise FacelmError(f"stream {self.name} has codes = {self.codes}: it needs at least 2")
 
 
-def face_streams(side: int = 256, centre: int = 256, eyes: int = 128, head: int = 128) -> tuple[StreamConfig, ...]:
-    """The five streams of the `arkit` layout; arguments are codebook sizes.
+def face_streams(
+    side: int = 512, centre: int = 256, eyes: int = 256, head: int = 128, upper: int = 0
+) -> tuple[StreamConfig, ...]:
+    """Streams of the `arkit` layout; arguments are codebook sizes.
 
     Left and right share one network and one codebook, so that what was learnt on one side exists on the other, and
     an expression of one side alone is the rest code beside an ordinary code (regions after paper 003).
+
+    With `upper` = 0 the five streams are left, right, centre, eyes, head. With `upper` > 0 the upper face of each side
+    has a codebook of that size apart from the mouth's, which makes seven: left_upper, left_mouth, right_upper,
+    right_mouth, centre, eyes, head. Pairs of brow and mouth movements that no training clip shows then cost nothing,
+    for two more tokens a step.
     """
+    parts = {"_upper": (UPPER_SHAPES, upper), "_mouth": (MOUTH_SHAPES, side)}
+    if not upper:
+        parts = {"": (UPPER_SHAPES + MOUTH_SHAPES, side)}
+    sides = [
+        StreamConfig(f"{name}{part}", tuple(f"{shape}{name.title()}" for shape in shapes), codes, weights)
+        for name in ("left", "right")
+        for part, (shapes, codes) in parts.items()
+        for weights in ([None] if name == "left" else [f"left{part}"])
+    ]
     return (
-        StreamConfig("left", tuple(f"{n}Left" for n in SIDE_SHAPES), side),
-        StreamConfig("right", tuple(f"{n}Right" for n in SIDE_SHAPES), side, weights="left"),
+        *sides,
         StreamConfig("centre", CENTRE_SHAPES, centre),
         StreamConfig("eyes", tuple(f"{n}{s}" for s in ("Left", "Right") for n in EYE_SHAPES), eyes),
         StreamConfig("head", HEAD_ANGLES, head),
@@ -113,7 +123,7 @@ class TokenizerConfig:
     fps: float = 25.0
     downsample: int = 4
     streams: tuple[StreamConfig, ...] = field(default_factory=face_streams)
-    width: int = 96
+    width: int = 64
     encoder_blocks: int = 1
     decoder_blocks: int = 2
 

@@ -1,0 +1,127 @@
+"""Train a motion tokenizer on a corpus.
+
+    accelerate launch recipes/tokenizer.py --config recipes/nano/tokenizer.yaml --corpus outputs/corpus
+
+Every field of `Run`, `Streams`, `Sizes` and `facelm.tokenizer.train.TokenizerTraining` may stand in
+the YAML file and be overridden on the command line. Writes the tokenizer, `metrics.jsonl` (losses, held-out LVE and FVE
+in mm, usage and perplexity of each stream) and a checkpoint to `out`; `--resume true` goes on from the checkpoint.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from facelm.errors import FacelmError
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to train on and where to write. `clips` > 0 trains on the first clips only."""
+
+    corpus: str = "outputs/corpus"
+    out: str = "outputs/tokenizer"
+    clips: int = 0
+    resume: bool = False
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Codebook sizes of `facelm.tokenizer.face_streams`; `upper_codes` 0 keeps brows and mouth of a side together."""
+
+    side_codes: int = 512
+    centre_codes: int = 256
+    eyes_codes: int = 256
+    head_codes: int = 128
+    upper_codes: int = 0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of `facelm.tokenizer.TokenizerConfig`."""
+
+    fps: float = 25.0
+    downsample: int = 4
+    width: int = 64
+    encoder_blocks: int = 1
+    decoder_blocks: int = 2
+
+
+def parse(arguments: list[str], *classes: type) -> list[Any]:
+    """One instance of each dataclass from `--config FILE` and `--field value`."""
+    fields = {f.name: (kind, get_type_hints(kind)[f.name]) for kind in classes for f in dataclasses.fields(kind)}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", help="YAML file of `field: value` lines")
+    for name in fields:
+        parser.add_argument(f"--{name}")
+    given = vars(parser.parse_args(arguments))
+    path = given.pop("config")
+    values = read(Path(path), list(fields)) if path else {}
+    values |= {name: value for name, value in given.items() if value is not None}
+    values = {name: convert(name, value, fields[name][1]) for name, value in values.items()}
+    return [kind(**{n: v for n, v in values.items() if fields[n][0] is kind}) for kind in classes]
+
+
+def convert(name: str, value: Any, kind: type) -> Any:
+    try:
+        return {"true": True, "false": False}[str(value).lower()] if kind is bool else kind(str(value))
+    except (KeyError, ValueError):
+        raise FacelmError(f"{name} is {value!r}: give a value of type {kind.__name__}") from None
+
+
+def read(path: Path, names: list[str]) -> dict[str, Any]:
+    if not path.is_file():
+        raise FacelmError(f"there is no config file {path}; the ones that come with facelm are under recipes/")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise FacelmError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict):
+        raise FacelmError(f"{path} must hold `field: value` lines")
+    for key in content:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.0)[0]
+            raise FacelmError(f"{path}: unknown key '{key}'; the nearest one is '{near}'")
+    return content
+
+
+def main() -> int:
+    try:
+        from facelm.tokenizer.train import TokenizerTraining
+
+        run, codes, sizes, training = parse(sys.argv[1:], Run, Streams, Sizes, TokenizerTraining)
+        from accelerate import Accelerator
+        from tqdm import tqdm
+
+        from facelm.corpus import load_corpus, motion
+        from facelm.tokenizer import MotionTokenizer, TokenizerConfig, face_streams
+        from facelm.tokenizer.train import train
+
+        counts = {name.removesuffix("_codes"): count for name, count in dataclasses.asdict(codes).items()}
+        config = TokenizerConfig(streams=face_streams(**counts), **dataclasses.asdict(sizes))
+        accelerator, tokenizer = Accelerator(), MotionTokenizer(config)
+        motions = {}
+        for split, most in (("train", run.clips), ("validation", 0)):
+            rows = load_corpus(run.corpus, split).select_columns(["id", "values", "fps", "layout"])
+            rows = rows.select(range(min(most or len(rows), len(rows))))
+            quiet = not (run.progress and accelerator.is_main_process)
+            motions[split] = [tokenizer.prepare(motion(r)) for r in tqdm(rows, f"reading {split}", disable=quiet)]
+        model = train(
+            config, training, motions["train"], motions["validation"], run.out, accelerator, run.resume, run.progress
+        )
+        if accelerator.is_main_process:
+            print(f"{run.out}: {len(model.streams)} streams, {model.rate:g} steps/s, fingerprint {model.fingerprint}")
+    except FacelmError as error:
+        print(f"facelm: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

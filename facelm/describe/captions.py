@@ -171,6 +171,15 @@ class Fact:
     name: str
     side: str | None = None
 
+    @property
+    def words(self) -> str:
+        """For people, for example "left smile", "head turn left" or "look up"."""
+        if self.name == "gaze":
+            return f"look {self.side}"
+        if self.name not in UNITS:
+            return f"{self.name} {self.side}" if self.side else self.name
+        return f"{self.side} {UNITS[self.name].name}" if self.side in ("left", "right") else UNITS[self.name].name
+
 
 def item_facts(item: Item) -> set[Fact]:
     """The facts an item states: an emotion states its prototype's units; blinks are counted apart and state none."""

@@ -12,13 +12,13 @@ tokenizer (the ceiling) and the model's motions and captions dealt to other prom
 import json
 import platform
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from tabulate import tabulate
 
 from facelm.corpus import load_corpus, motion
@@ -145,7 +145,7 @@ def run(
     """
     if prompts < 2:
         raise FacelmError(f"--prompts {prompts}: score at least 2")
-    rows = _spread(load_corpus(corpus, split), prompts)
+    rows = spread(load_corpus(corpus, split), prompts)
     rng = random.Random(seed)
     plans = [Plan.parse(row["plan"]) for row in rows]
     texts = [rng.choice(row["prompts"]) for row in rows]
@@ -198,7 +198,7 @@ def machine() -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
-def _spread(dataset: Any, count: int) -> list[dict[str, Any]]:
+def spread(dataset: Any, count: int) -> list[dict[str, Any]]:
     """`count` rows, the same number of each category (as far as there are that many)."""
     by_category: dict[str, list[int]] = {}
     for index, category in enumerate(dataset["category"]):
@@ -261,34 +261,45 @@ def _scores(trials: list[Trial]) -> dict[str, dict[str, Value]]:
 
 
 def _columns(trials: list[Trial]) -> dict[str, Value]:
-    strict, facts = [t.strict for t in trials], [t.facts for t in trials]
     values = {
-        "strict": _bootstrap(strict, lambda some: sum(some, Agreement()).f1),
-        "facts": _bootstrap(facts, lambda some: sum(some, Agreement()).f1),
+        "strict": _bootstrap(_counts(t.strict for t in trials), _f1),
+        "facts": _bootstrap(_counts(t.facts for t in trials), _f1),
     }
     shares = {"head": _head_right, "side": _sides_right, "order": _order_right, "blinks": _blinks_right}
     for name, judge in shares.items():
-        outcomes = [float(outcome) for trial in trials for outcome in judge(trial)]
+        outcomes = [[float(outcome)] for trial in trials for outcome in judge(trial)]
         if outcomes:
-            values[name] = _bootstrap(outcomes, lambda some: float(np.mean(some)))
-    pairs = [pair for trial in trials for pair in _intensities(trial)]
-    if len({asked for asked, _ in pairs}) > 1 and len({found for _, found in pairs}) > 1:
-        values["intensity"] = _bootstrap(pairs, _rank_correlation)
+            values[name] = _bootstrap(np.array(outcomes), lambda some: some[..., 0].mean(-1))
+    pairs = np.array([pair for trial in trials for pair in _intensities(trial)]).reshape(-1, 2)
+    if all(len(np.unique(column)) > 1 for column in pairs.T):
+        values["intensity"] = _bootstrap(rankdata(pairs, axis=0), _correlation)
     return values
 
 
-def _bootstrap(items: list[Any], statistic: Callable[[list[Any]], float]) -> Value:
-    rng = np.random.default_rng(0)
-    draws = [statistic([items[i] for i in rng.integers(len(items), size=len(items))]) for _ in range(RESAMPLES)]
-    low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return Value(statistic(items), float(low), float(high), len(items))
+def _bootstrap(items: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Value:
+    """The statistic of items (N, K), which works on (..., N, K), with its interval over resampled items."""
+    draws = np.random.default_rng(0).integers(len(items), size=(RESAMPLES, len(items)))
+    low, high = np.nanpercentile(statistic(items[draws]), [2.5, 97.5])
+    return Value(float(statistic(items)), float(low), float(high), len(items))
 
 
-def _rank_correlation(pairs: list[tuple[float, float]]) -> float:
-    asked, found = zip(*pairs, strict=True)
-    if len(set(asked)) < 2 or len(set(found)) < 2:
-        return float("nan")
-    return float(spearmanr(asked, found).statistic)
+def _counts(agreements: Iterable[Agreement]) -> np.ndarray:
+    return np.array([(a.hits, a.missed, a.unasked) for a in agreements], float)
+
+
+def _f1(counts: np.ndarray) -> np.ndarray:
+    """Micro F1 of counts (..., N, 3); 1 where nothing was stated and nothing found."""
+    hits, missed, unasked = np.moveaxis(counts.sum(-2), -1, 0)
+    total = 2 * hits + missed + unasked
+    return np.where(total > 0, 2 * hits / np.maximum(total, 1), 1.0)
+
+
+def _correlation(pairs: np.ndarray) -> np.ndarray:
+    """Pearson correlation of pairs (..., N, 2); of ranks, it is Spearman's. NaN where one side does not vary."""
+    centred = pairs - pairs.mean(-2, keepdims=True)
+    a, b = centred[..., 0], centred[..., 1]
+    spread = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    return np.where(spread > 0, (a * b).sum(-1) / np.where(spread > 0, spread, 1), np.nan)
 
 
 def _heads(facts: set[Fact]) -> set[Fact]:
@@ -341,9 +352,6 @@ def _caption_scores(
     scores = [agree(plan_facts(plan), facts, strict=False) for plan, facts in zip(plans, said, strict=True)]
     names = [*dict.fromkeys(categories), "all"]
     return {
-        name: _bootstrap(
-            [score for c, score in zip(categories, scores, strict=True) if name in (c, "all")],
-            lambda some: sum(some, Agreement()).f1,
-        )
+        name: _bootstrap(_counts(score for c, score in zip(categories, scores, strict=True) if name in (c, "all")), _f1)
         for name in names
     }

@@ -69,6 +69,7 @@ PARTS = {  # name: the rig's groups, colour, gloss
 @lru_cache(maxsize=4)
 def surfaces(rig: BlendshapeRig, smooth: bool) -> tuple[Surface, ...]:
     """The surfaces of a rig; with `smooth`, quads are subdivided once (Catmull and Clark 1978), for pictures."""
+    default_head = "helper-tongue" in rig.groups  # what the texture and the cut are made for
     found = []
     for name, (groups, color, gloss) in PARTS.items():
         faces = rig.faces[np.isin(rig.groups, groups)]
@@ -78,14 +79,14 @@ def surfaces(rig: BlendshapeRig, smooth: bool) -> tuple[Surface, ...]:
         if smooth and faces.shape[1] == 4 and name != "teeth":
             points, faces = subdivide(points, faces, rig.regions["lips"])
         triangles = faces if faces.shape[1] == 3 else np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])
-        if name == "skin" and "helper-tongue" in rig.groups:
+        if name == "skin" and default_head:
             points, triangles = _cut(points, triangles, rig)
         used, triangles = np.unique(triangles, return_inverse=True)
         points = points[used].tocsr()
         uv = None
         if name == "eyes":
             uv = eye_uv(points @ rig.rest)
-        elif name == "skin":
+        elif name == "skin" and default_head:
             uv = skin_uv(points @ rig.rest)
         texture = {"eyes": "eye.png", "skin": "skin.jpg"}.get(name) if uv is not None else None
         shade = _shade(name, color, points @ rig.rest, rig) if name in ("lashes", "teeth", "tongue") else None

@@ -149,3 +149,12 @@ def test_a_machine_without_egl_gets_a_sentence(monkeypatch):
     with pytest.raises(FacelmError, match="apt-get install libegl1 libgl1-mesa-dri"):
         still(np.zeros(52), 32)
     render._check_egl.cache_clear()
+
+
+def test_an_own_rig_without_parts_is_shown_in_plain_skin(tmp_path):
+    head = load_rig()
+    own = type(head)(head.rest, head.deltas, head.faces)
+    (skin,) = surfaces(own, smooth=True)
+    assert skin.texture is None and skin.uv is None
+    export(smile(2), tmp_path / "own.glb", own)
+    assert still(smile(), 48, own).std() > 10

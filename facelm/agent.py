@@ -224,8 +224,9 @@ class FaceLM:
         return ids[: start + 1], -(-score.frames // tokenizer.downsample)
 
     def _words(self, ids: Sequence[int]) -> str:
-        """Text of ids, without the mark they end with."""
-        return str(self.processor.tokenizer.decode([i for i in ids if i != self.processor.ids.motion_start])).strip()
+        """Text of ids on one line, without the mark they end with."""
+        words = self.processor.tokenizer.decode([i for i in ids if i != self.processor.ids.motion_start])
+        return " ".join(str(words).split())
 
     def _most_seconds(self, used: int, per_step: int | None = None) -> float:
         """Seconds of motion that fit in the context after `used` tokens; a step has one token more for its cue.

@@ -28,8 +28,8 @@ def same(a, b):
     return np.array_equal(a.values, b.values)
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("seconds", [0.04, 0.5, 1.0, 3.3])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seconds", [0.04, 1.0, 3.3])
 def test_any_weights_animate_for_exactly_the_seconds_asked(folder, seed, seconds):
     lm = FaceLM(*make_tiny(folder, seed))
     motion = lm.animate("smile", seconds, seed)

@@ -191,6 +191,8 @@ def test_merge_of_an_adapter_loads_through_transformers_alone(model, here):
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.1)
     save_model(adapted, processor, "adapter", model)
+    result = facelm("animate", "nod", "--model", "adapter", "--out", "a.npz", "--plan", PLAN)  # no library chatters
+    assert result.stderr == "" and result.stdout.startswith("plan: "), result.stderr
     text = run("info", "adapter").output
     assert "LORA, rank 2, alpha 4" in text and model in text and "(adapter, " in text
     run("merge", "adapter", "--out", "merged")
@@ -202,6 +204,18 @@ def test_merge_of_an_adapter_loads_through_transformers_alone(model, here):
     one, other = (FaceLM.from_pretrained(folder).animate("nod", 1.0, seed=0) for folder in ("adapter", "merged"))
     assert one == other
     assert "nothing to merge" in refused("merge", model, "--out", "again")
+
+
+def test_corpus_base_and_evaluate_follow_each_other(model, here):
+    assert "train clips" in run("corpus", "synth", "--hours", 0.02, "--seed", 1, "--out", "corpus").output
+    run("base", "nano", "--corpus", "corpus", "--out", "nano")
+    assert (here / "nano" / "config.json").is_file()
+    result = run("evaluate", "--model", model, "--corpus", "corpus", "--prompts", 4, "--out", "scores.json")
+    assert "4 prompts of corpus (test)" in result.stdout
+    assert json.loads((here / "scores.json").read_text())["prompts"] == 4
+    assert "corpus" in refused("corpus", "synth", "--hours", 1, "--out", "corpus")
+    assert "--corpus DIR" in refused("base", "nano", "--out", "other")
+    assert "absent" in refused("evaluate", "--model", model, "--corpus", "absent")
 
 
 # ---------------------------------------------------------------- files
@@ -351,5 +365,4 @@ main(["info", "take.csv"])
 def test_unknown_verbs_and_options_exit_2(here):
     assert facelm("dance").returncode == 2
     assert facelm("render", "take.csv").returncode == 2
-    run("base", "nano", "--out", "nano", code=2)
     run("animate", "smile", "--model", "m", "--out", "a.csv", "--candidates", 0, code=2)

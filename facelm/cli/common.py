@@ -1,6 +1,8 @@
 """What several verbs share."""
 
+import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,14 +20,26 @@ if TYPE_CHECKING:
 SHORT_ROWS = click.Choice(["bridge", "drop", "refuse"])
 
 
-def load_lm(folder: str) -> "FaceLM":
-    """The model of a folder, loaded without the chatter of its libraries."""
+def quiet() -> None:
+    """Spare the user the warnings of libraries about each other; errors stay."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from transformers.utils import logging
+    warnings.simplefilter("ignore", FutureWarning)
+    for name in ("DeepSpeed", "bitsandbytes.backends.cpu.ops"):  # DeepSpeed sets its level itself when it is imported
+        logging.getLogger(name).addFilter(_is_error)
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
+def load_lm(folder: str) -> "FaceLM":
+    """The model of a folder."""
+    quiet()
     from facelm.agent import FaceLM
 
-    logging.disable_progress_bar()
     return FaceLM.from_pretrained(folder)
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from facelm.cli.common import quiet
 from facelm.errors import FacelmError
 
 
@@ -42,6 +43,7 @@ def base(name: str, out: str, folder: str | None, seed: int, offline: bool) -> N
 
     Example:  facelm base nano --corpus outputs/corpus --out outputs/nano
     """
+    quiet()
     from facelm.lm.bases import make_nano, make_smollm2
 
     if name == "nano":
@@ -62,6 +64,7 @@ def merge(folder: str, out: str, base: str | None) -> None:
 
     Example:  facelm merge outputs/adapter --out outputs/merged
     """
+    quiet()
     from facelm.lm.folder import merge_model
 
     merge_model(folder, out, base)

@@ -69,7 +69,7 @@ def evaluate(model: str, corpus: str, split: str, prompts: int, candidates: int,
 
     with output(out, (".json",)) if out else nullcontext() as temporary:
         lm = load_lm(model)
-        with tqdm(total=2 * prompts, unit="clip") as bar:
+        with tqdm(total=2 * prompts, unit="clip", delay=1) as bar:
 
             def progress(done: int) -> None:
                 bar.update(done)

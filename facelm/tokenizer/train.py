@@ -1,11 +1,11 @@
-"""Training of a `MotionTokenizer`: batches, losses, held-out scores, checkpoints that resume exactly."""
+"""Training of a `MotionTokenizer`: updates, held-out scores, checkpoints that resume exactly."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from facelm.errors import FacelmError
 from facelm.files import atomic_path
-from facelm.motion import FaceMotion, Layout
 from facelm.rig import BlendshapeRig, load_rig
 from facelm.tokenizer.config import TokenizerConfig
 from facelm.tokenizer.model import MotionTokenizer
+from facelm.tokenizer.objective import evaluate, losses, vertex_basis
+from facelm.tokenizer.start import Clips, initialise
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -89,219 +89,6 @@ class TokenizerTraining:
                 raise FacelmError(f"tokenizer training: {name} = {getattr(self, name)} must not be negative")
         if not self.max_steps and not self.max_seconds:
             raise FacelmError("tokenizer training: set max_steps or max_seconds")
-
-
-# ---------------------------------------------------------------------- data
-
-
-class Clips:
-    """Motions of unequal length in one array, from which batches of crops are drawn.
-
-    Args:
-        motions: float32 (T, D) each, at the tokenizer's layout and fps.
-        layout: Their layout, for mirroring.
-        downsample: Frames in a step.
-
-    Raises:
-        FacelmError: no motions.
-    """
-
-    def __init__(self, motions: Sequence[np.ndarray], layout: Layout, downsample: int) -> None:
-        if not motions:
-            raise FacelmError("no motions to train on: the split of the corpus is empty")
-        self.values = torch.from_numpy(np.concatenate(motions).astype(np.float32))
-        self.lengths = np.array([len(m) for m in motions])
-        self.starts = np.cumsum(self.lengths) - self.lengths
-        permutation, sign = layout.mirror()
-        self.permutation, self.sign = torch.as_tensor(permutation), torch.as_tensor(sign, dtype=torch.float32)
-        self.upper = torch.tensor([n.startswith(("brow", "eye", "cheekSquint", "nose")) for n in layout.names])
-        self.downsample = downsample
-
-    def batch(self, rng: np.random.Generator, count: int, steps: int) -> tuple[Tensor, Tensor]:
-        """Random crops: values (count, steps * downsample, D) and mask bool (count, steps).
-
-        Half of them are mirrored, and half have the upper face of another crop, so that the codebooks meet pairs of
-        movements which the corpus never pairs.
-
-        A crop begins at any frame, so a code never depends on where in a clip a step lies. Shorter clips keep their
-        last frame to the end of the last step; the steps after it are masked.
-        """
-        frames = steps * self.downsample
-        clips = rng.choice(len(self.lengths), count, p=self.lengths / self.lengths.sum())
-        length = np.minimum(self.lengths[clips], frames)
-        first = self.starts[clips] + rng.integers(0, self.lengths[clips] - length + 1)
-        index = first[:, None] + np.minimum(np.arange(frames), length[:, None] - 1)
-        values = self.values[torch.from_numpy(index)]
-        mirrored = torch.from_numpy(rng.random(count) < 0.5)
-        values[mirrored] = values[mirrored][..., self.permutation] * self.sign
-        mixed = rng.permutation(count)[: count // 2]
-        values[mixed] = torch.where(self.upper, values[np.roll(mixed, 1)], values[mixed])
-        mask = torch.from_numpy(np.arange(steps) * self.downsample < length[:, None])
-        return values * mask.repeat_interleave(self.downsample, 1)[..., None], mask
-
-
-def vertex_basis(rig: BlendshapeRig, layout: Layout, lips: int = 96, face: int = 192) -> Tensor:
-    """Displacement basis float32 (D, 3 * K) of some rig vertices, in mm per unit of each channel.
-
-    Vertices are linear in the coefficients, so an error in coefficients times this matrix is the error of the
-    vertices. A spread sample of K = lips + face vertices keeps the L1 norm of real vertices, which LVE and FVE
-    measure (the root of the Gram matrix would give the L2 norm only), at a tenth of the cost of the whole mesh.
-    Columns are weighted so that the sum of absolute errors is half the mean over lips plus half that over the face.
-    Head angles move all vertices rigidly and are left to the coefficient loss: their columns are zero.
-    """
-    basis = np.zeros((layout.width, lips + face, 3), np.float32)
-    rows = [list(rig.names).index(n) if n in rig.names else -1 for n in layout.names]
-    at = 0
-    for region, count in (("lips", lips), ("face", face)):
-        vertices = np.flatnonzero(rig.regions[region])
-        vertices = vertices[np.linspace(0, len(vertices) - 1, count).round().astype(int)]
-        for channel, row in enumerate(rows):
-            if row >= 0:
-                basis[channel, at : at + count] = np.asarray(rig.deltas)[row, vertices] * (1000 * 0.5 / count)
-        at += count
-    return torch.from_numpy(basis.reshape(layout.width, -1))
-
-
-# ---------------------------------------------------------------------- start
-
-
-@torch.no_grad()
-def initialise(model: MotionTokenizer, clips: Clips, basis: Tensor, seed: int = 0) -> None:
-    """Sets scales, linear paths and codebooks from data: the tokenizer then is k-means on steps in a vertex metric.
-
-    The metric of a stream is the Gram matrix of its channels' vertices (a fifth) and the identity: channels that move
-    no skin (gaze) or little of it (cheeks) carry facts too. With one half, one gaze in ten lost a third of its size.
-    """
-    model.train()
-    values, mask = clips.batch(np.random.default_rng((seed, 1)), max(64, 32768 // 16), 16)
-    for network, members in model.shared():
-        x = torch.cat([values[..., model.columns(i)] for i in members])
-        moving = x.abs() > 0.02
-        rms = (x.square() * moving).sum((0, 1)) / moving.sum((0, 1)).clamp(min=1)
-        units = [model.layout.channels[c].unit for c in model.columns(members[0])]
-        floor = torch.tensor([0.05 if u.startswith("rad") else 0.4 for u in units])
-        network.scale.copy_(torch.maximum(rms.sqrt(), floor))
-
-        columns = basis[model.columns(members[0])] * network.scale[:, None]
-        gram = columns @ columns.T
-        size = len(gram)
-        metric = torch.eye(size)
-        if gram.trace() > 0:
-            metric = 0.8 * metric + 0.2 * gram * size / gram.trace()
-        roots, vectors = torch.linalg.eigh(metric)
-        root, inverse = (vectors * roots.sqrt()) @ vectors.T, (vectors / roots.sqrt()) @ vectors.T
-        blocks = torch.eye(network.downsample)
-        network.encoder.start(torch.kron(blocks, root))
-        network.decoder.start(torch.kron(blocks, inverse))
-
-        z = network.latents(x, mask.repeat(len(members), 1))[mask.repeat(len(members), 1)]
-        moving_z = z[z.norm(dim=-1) > 0.1]
-        network.set_codebook(*spread_kmeans(moving_z if len(moving_z) else z, network.quantizer.codebook_size - 1))
-
-
-def spread_kmeans(points: Tensor, count: int, iterations: int = 8) -> tuple[Tensor, Tensor]:
-    """Codes (count, D) and how many points (N, D) each has, seeded as in k-means++ (Arthur and Vassilvitskii 2007).
-
-    Each seed is drawn with probability proportional to its squared distance from rest and from the seeds before it.
-    Uniform seeds, as the quantizer's own start draws them, nearly all fall on slight and frequent movements, and a
-    faint, rare action unit then shares the code of the rest pose. Draws from torch's generator.
-    """
-    squares = points.square().sum(1)
-    distance = squares.clone()
-    codes = points.new_zeros(count, points.shape[1])
-    size = points.new_zeros(count)
-    for i in range(count):
-        pick = points[torch.multinomial(distance + 1e-12, 1)[0]]
-        codes[i] = pick
-        distance = torch.minimum(distance, (squares - 2 * (points @ pick) + pick.square().sum()).clamp(min=0))
-    for _ in range(iterations):
-        nearest = torch.cdist(points, codes).argmin(1)
-        size = torch.bincount(nearest, minlength=count).to(points.dtype)
-        total = torch.zeros_like(codes).index_add_(0, nearest, points)
-        codes = torch.where(size[:, None] > 0, total / size.clamp(min=1)[:, None], codes)
-    return codes, size
-
-
-# ---------------------------------------------------------------------- losses and scores
-
-
-def losses(
-    model: Callable[..., tuple[Tensor, Tensor, Tensor]], values: Tensor, mask: Tensor, scale: Tensor, basis: Tensor
-) -> dict[str, Tensor]:
-    """Unweighted terms of the loss of a batch, each a scalar; masked steps count in none.
-
-    Args:
-        model: A `MotionTokenizer`, possibly wrapped for several processes.
-        values: (B, F, D) in the layout's units; mask: bool (B, F / downsample).
-        scale: (D,) of the channels. basis: (D, 3 K) of `vertex_basis`.
-    """
-    output, _, commitment = model(values, mask)
-    frames = mask.repeat_interleave(values.shape[1] // mask.shape[1], 1)
-    error = (output - values) / scale
-    pairs = frames[:, 1:] & frames[:, :-1]
-    return {
-        "coefficients": functional.huber_loss(error[frames], torch.zeros(()).expand_as(error[frames]), delta=0.1) * 10,
-        "velocity": (error[:, 1:] - error[:, :-1])[pairs].abs().mean(),
-        "geometry": ((output - values)[frames] @ basis).abs().sum(-1).mean(),
-        "commitment": commitment,
-    }
-
-
-def reconstruction_scores(
-    predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], rig: BlendshapeRig, layout: Layout
-) -> dict[str, float]:
-    """Scores of METRICS.md of lists of (T, D) arrays, frames pooled.
-
-    `lve_mm`: mean over frames of the largest lip-vertex distance. `fve_mm`: mean over frames and face vertices.
-    `jerk_ratio`: length of the face vertices' third difference, predicted over true. `coefficient_mae`, `head_mae_rad`.
-    """
-    face = [c for c, n in enumerate(layout.names) if n in rig.names]
-    head = [c for c, n in enumerate(layout.names) if n.startswith("head")]
-    deltas = np.asarray(rig.deltas)[[list(rig.names).index(layout.names[c]) for c in face]] * 1000
-    lips, skin = deltas[:, rig.regions["lips"]], deltas[:, rig.regions["face"]]
-
-    def lengths(x: np.ndarray, region: np.ndarray) -> np.ndarray:
-        moved = x[:, face].astype(np.float32) @ region.reshape(len(region), -1)
-        return np.linalg.norm(moved.reshape(len(x), -1, 3), axis=2)
-
-    lve, fve, mae, angle, jerk, jerk_true = [], [], [], [], 0.0, 0.0
-    for p, t in zip(predicted, true, strict=True):
-        lve.append(lengths(p - t, lips).max(1))
-        fve.append(lengths(p - t, skin).mean(1))
-        mae.append(np.abs(p - t)[:, face].mean(1))
-        angle.append(np.abs(p - t)[:, head].mean(1) if head else np.zeros(len(t)))
-        if len(t) > 3:
-            jerk += float(lengths(np.diff(p, n=3, axis=0), skin).mean(1).sum())
-            jerk_true += float(lengths(np.diff(t, n=3, axis=0), skin).mean(1).sum())
-    cat = np.concatenate
-    return {
-        "lve_mm": float(cat(lve).mean()),
-        "fve_mm": float(cat(fve).mean()),
-        "jerk_ratio": jerk / jerk_true if jerk_true else 1.0,
-        "coefficient_mae": float(cat(mae).mean()),
-        "head_mae_rad": float(cat(angle).mean()),
-        "frames": float(sum(len(t) for t in true)),
-    }
-
-
-def evaluate(model: MotionTokenizer, motions: Sequence[np.ndarray], rig: BlendshapeRig) -> dict[str, float]:
-    """Encodes and decodes motions (T, D): `reconstruction_scores`, and per stream `usage_NAME` (share of the codes that
-    occur) and `perplexity_NAME` (exp of the entropy of its codes)."""
-    training = model.training
-    model.eval()
-    encoded = model.encode_batch([FaceMotion(m, model.fps, model.layout.name) for m in motions])
-    decoded = [np.asarray(m.values) for m in model.decode_batch(encoded)]
-    model.train(training)
-    scores = reconstruction_scores(decoded, motions, rig, model.layout)
-    codes = np.concatenate([e.codes for e in encoded])
-    for i, stream in enumerate(model.streams):
-        share = np.bincount(codes[:, i], minlength=stream.codes) / len(codes)
-        scores[f"usage_{stream.name}"] = float((share > 0).mean())
-        scores[f"perplexity_{stream.name}"] = float(np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()))
-    return scores
-
-
-# ---------------------------------------------------------------------- training
 
 
 def train(

@@ -36,7 +36,7 @@ class FaceTrainer(SFTTrainer):
             args=_arguments(config),
             train_dataset=dataset,
             processing_class=processor.tokenizer,
-            callbacks=[self.clock, JsonLog(Path(config.out) / LOG, bool(config.resume))],
+            callbacks=[self.clock, JsonLog(Path(config.out) / LOG)],
         )
         head = self.model.get_output_embeddings()
         if not hasattr(head, "bias"):
@@ -88,7 +88,7 @@ class FaceTrainer(SFTTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the seconds of training and the tokens seen by this process to every entry."""
-        logs |= {"seconds": round(self.clock.seconds(), 2), "tokens": self.tokens}
+        logs |= {"seconds": round(self.clock.seconds(), 2), "tokens": self.clock.tokens_before + self.tokens}
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -105,6 +105,7 @@ class Clock(TrainerCallback):
     def __init__(self, budget: float) -> None:
         """`budget` in seconds; 0 for none."""
         self.budget = budget
+        self.tokens_before = 0
         self._start: float | None = None
 
     def seconds(self) -> float:
@@ -116,9 +117,10 @@ class Clock(TrainerCallback):
         return min(1.0, self.seconds() / self.budget) if self.budget else 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start, from the seconds logged before a checkpoint."""
-        before = state.log_history[-1].get("seconds", 0.0) if state.log_history else 0.0
-        self._start = time.monotonic() - before
+        """Start, from the seconds and tokens logged before a checkpoint."""
+        before = state.log_history[-1] if state.log_history else {}
+        self._start = time.monotonic() - before.get("seconds", 0.0)
+        self.tokens_before = before.get("tokens", 0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop when the budget is spent."""
@@ -129,15 +131,16 @@ class Clock(TrainerCallback):
 class JsonLog(TrainerCallback):
     """Writes every log entry as a line of JSON: step, loss, learning_rate, grad_norm, seconds, tokens."""
 
-    def __init__(self, path: Path, append: bool) -> None:
-        """A new run starts the file anew; a resumed one appends."""
+    def __init__(self, path: Path) -> None:
+        """A new run starts the file anew; a resumed one goes on after the lines of its checkpoint."""
         self.path = path
-        self.append = append
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Make the file."""
-        if state.is_world_process_zero and not self.append:
-            self.path.write_text("", encoding="utf-8")
+        """Make the file, or cut off what came after the checkpoint."""
+        if state.is_world_process_zero:
+            old = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+            kept = [line for line in old if json.loads(line)["step"] <= state.global_step]
+            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Append one line."""
@@ -186,7 +189,7 @@ def _arguments(config: TuneConfig) -> SFTConfig:
         weight_decay=config.weight_decay,
         adam_beta2=0.98,
         gradient_checkpointing=config.gradient_checkpointing,
-        bf16=cuda and torch.cuda.is_bf16_supported(),
+        bf16=config.bf16,
         use_cpu=not cuda,
         max_length=None,  # TRL would cut longer examples silently; write_examples refuses them
         dataset_kwargs={"skip_prepare_dataset": True},

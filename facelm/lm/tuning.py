@@ -51,6 +51,7 @@ class TuneConfig:
     max_seconds: float = _f(
         0.0, "wall-clock seconds of training at most, the learning rate falls to 0 in them; 0: none"
     )
+    bf16: bool = _f(False, "mixed precision: for GPUs, and for large models on CPUs with AMX (1.5 times as fast)")
     gradient_checkpointing: bool = _f(False, "recompute activations: less memory, a third slower")
     save_steps: int = _f(0, "optimizer steps between checkpoints; 0: none")
     resume: str = _f("", "checkpoint folder to go on from, or 'last' for the newest in out/checkpoints")

@@ -17,6 +17,7 @@ from facelm.errors import FacelmError
 MOTION_START, MOTION_END = "<|motion|>", "<|/motion|>"
 CHAT_START, CHAT_END = "<|im_start|>", "<|im_end|>"
 VOCABULARY_MULTIPLE = 64  # an unpadded vocabulary is slow, and breaks tensor parallel runs (TRL issue 5608)
+NAME = r"[a-z]+(?:_[a-z]+)*"  # of a stream
 OFFSET, NOISE = 0.3, 0.05  # spread of a stream's offset and of single rows, in standard deviations of the old rows
 
 Cues = Sequence[tuple[int, int]]
@@ -85,8 +86,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         object.__setattr__(self, "streams", tuple((str(name), int(codes)) for name, codes in self.streams))
         names = [name for name, _ in self.streams]
-        if not names or len(set(names)) < len(names) or any(not re.fullmatch(r"[a-z]+", name) for name in names):
-            raise FacelmError(f"streams need different names of lower-case letters, not {names}")
+        if not names or len(set(names)) < len(names) or any(not re.fullmatch(NAME, name) for name in names):
+            raise FacelmError(f"streams need different names of lower-case letters and _, not {names}")
         if any(codes < 1 for _, codes in self.streams) or any(name in ("motion", "cue") for name in names):
             raise FacelmError(f"every stream needs at least one code and a name of its own: {self.streams}")
 
@@ -119,7 +120,7 @@ class Vocabulary:
         if not (text.startswith(MOTION_START) and text.endswith(MOTION_END)):
             raise FacelmError(f"the string of a motion begins with {MOTION_START} and ends with {MOTION_END}")
         body = text[len(MOTION_START) : -len(MOTION_END)]
-        found = re.findall(r"<\|([a-z]+)_(\d+)(?:_(\d+))?\|>", body)
+        found = re.findall(rf"<\|({NAME})_(\d+)(?:_(\d+))?\|>", body)
         if "".join(f"<|{name}_{i}{'_' + j if j else ''}|>" for name, i, j in found) != body:
             raise FacelmError("the string of a motion holds something else than motion tokens")
         codes = [(name, int(i)) for name, i, j in found if not (name == "cue" and j)]

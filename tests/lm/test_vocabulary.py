@@ -10,6 +10,7 @@ from facelm.errors import FacelmError
 from facelm.lm.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary((("left", 8), ("right", 8), ("head", 5)), "abc")
+NAMED = Vocabulary((("left_upper", 8), ("left", 8), ("head", 5)), "abc")
 
 
 def load(folder):
@@ -124,3 +125,12 @@ def test_json_round_trip_and_damage():
 def test_a_tokenizer_without_the_tokens_is_refused(base):
     with pytest.raises(FacelmError, match="lacks"):
         VOCABULARY.ids(load(base())[1])
+
+
+def test_stream_names(base):
+    text = NAMED.motion_text(codes(), [(1, 2)] * 7)
+    assert text.startswith("<|motion|><|cue_1_2|><|left_upper_")
+    assert (NAMED.parse(text) == codes()).all()
+    for streams in ((), (("a", 3), ("a", 3)), (("Left", 3),), (("cue", 3),), (("left_1", 3),), (("left", 0),)):
+        with pytest.raises(FacelmError, match="stream"):
+            Vocabulary(streams, "abc")

@@ -37,9 +37,9 @@ def test_the_plan_comes_before_the_motion_letter_by_letter(task):
 
 @pytest.mark.parametrize("task", ["describe", "question"])
 def test_a_motion_is_asked_about_and_answered_in_words(task):
-    user, assistant = example(task, ROW, CODES, np.random.default_rng(0))
+    user, assistant, *_ = example(task, ROW, CODES, np.random.default_rng(0))
     assert [part["type"] for part in user["content"]].count("motion") == 1
-    assert assistant["content"][0]["text"] == ("The face is sad." if task == "describe" else "Yes.")
+    assert assistant["content"][0]["text"].endswith("The face is sad." if task == "describe" else "Yes.")
 
 
 def test_a_row_without_questions_serves_three_tasks():

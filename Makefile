@@ -26,5 +26,7 @@ lint: .venv/.installed  ## ruff and mypy
 test: lint  ## lint, then the tests; skips are listed with their reasons
 	$(BIN)/python -m pytest -q
 
-bench: .venv/.installed  ## the slow tests and measurements
+bench: .venv/.installed  ## the slow tests, then the measurements of benchmarks/
 	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python benchmarks/corpus_speed.py
+	$(BIN)/python benchmarks/sft_throughput.py

@@ -15,7 +15,7 @@ from facelm.describe.plan import Phase, Plan
 from facelm.errors import FacelmError
 from facelm.generate import Decoder, Sampling
 from facelm.lm.folder import load_model
-from facelm.lm.instructions import animate_request, describe_request
+from facelm.lm.instructions import animate_request, describe_request, told
 from facelm.lm.processor import FaceProcessor, Message
 from facelm.motion import FaceMotion
 from facelm.tokenizer import EncodedMotion
@@ -23,7 +23,7 @@ from facelm.tokenizer import EncodedMotion
 DEFAULT_SECONDS = 3.0  # of a motion whose plan cannot be read and whose length was not asked
 DEFAULT_SAMPLING = Sampling(temperature=0.7, top_p=0.95)  # of motion; greedy motion freezes, since staying is likeliest
 PLAN_TOKENS = 192  # eight full phases
-CAPTION_TOKENS = 128
+CAPTION_TOKENS = 256  # the notes and the caption
 REPLY_TOKENS = 256
 
 Judge = Callable[[Plan, FaceMotion], float]
@@ -271,7 +271,8 @@ class FaceLM:
             prompts.append(self.processor.encode([{"role": "user", "content": content}], True).input_ids)
         end = self.processor.chat_end
         written = self.decoder.text(prompts, [end], CAPTION_TOKENS, [0] * len(prompts))
-        return [str(self.processor.tokenizer.decode([i for i in ids if i != end])).strip() for ids in written]
+        answers = [str(self.processor.tokenizer.decode([i for i in ids if i != end])).strip() for ids in written]
+        return [told(answer) if question is None else answer for answer in answers]
 
     def check_heard(self, motion: FaceMotion, question: str | None = None) -> None:
         """FacelmError when a motion is longer than the model hears at once; told before hours of it are encoded."""

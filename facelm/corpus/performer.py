@@ -275,11 +275,11 @@ def _perform_blinks(count: int, phase: Phase, values: np.ndarray, time: np.ndarr
 
 
 def _add_noise(values: np.ndarray, rng: np.random.Generator) -> None:
-    """Slow wander and faint jitter: 0.01 of a coefficient (never enough to show a unit), 0.012 rad of the head."""
+    """Slow wander and faint jitter: 0.01 of a coefficient (too little to show a unit), 0.003 rad of the head."""
     slow = gaussian_filter1d(rng.normal(size=values.shape), 6, axis=0) * 4.6  # about unit variance
-    size = np.full(values.shape[1], 0.006)
-    size[52:] = 0.012
+    size = np.full(values.shape[1], 0.005)
+    size[52:] = 0.003
     scale = 0.4 + values[:, :52].clip(0, 1) * 2.0  # what moves, wanders more
     values[:, :52] += slow[:, :52] * size[:52] * scale
     values[:, 52:] += slow[:, 52:] * size[52:]
-    values += rng.normal(size=values.shape) * 0.0015
+    values += rng.normal(size=values.shape) * size * 0.2

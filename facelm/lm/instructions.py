@@ -1,7 +1,8 @@
 """Instruction examples: chat messages made of a corpus row, its motion codes and worded templates.
 
 The four tasks: `animate` (a wish; the answer is the plan, then the motion), `duration` (the same with a length),
-`describe` (a motion; the answer is a caption) and `question` (a motion and a question).
+`describe` (a motion; the answer is its plan, a line break, then a caption; two questions follow) and `question` (a
+motion and a question at once). Plan, then move; note, then tell: the plan is the chain of thought of both directions.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ import numpy as np
 import yaml
 
 TASKS = ("animate", "duration", "describe", "question")
+CANONICAL = 0.5  # share of examples in the wording that facelm itself sends
+FOLLOWING = 2  # questions after a description
 
 
 @cache
@@ -43,24 +46,43 @@ def example(task: str, row: Mapping[str, Any], codes: np.ndarray, rng: np.random
 
     `codes` (steps, streams) is the row's motion. The plan in the answer is `row["plan"]`, letter by letter.
     """
-    wording = int(rng.integers(len(templates(task))))
+    following: list[dict[str, Any]] = []
+    wording = 0 if rng.random() < CANONICAL else int(rng.integers(len(templates(task))))
     if task in ("animate", "duration"):
         seconds = row["seconds"] if task == "duration" else None
         asked = animate_request(_one(row["prompts"], rng), seconds, wording)
         answer = [{"type": "text", "text": row["plan"]}, {"type": "motion", "motion": codes}]
     elif task == "describe":
         asked = describe_request(codes, None, wording)
-        answer = [{"type": "text", "text": _one(row["captions"], rng)}]
+        answer = [{"type": "text", "text": noted(row["plan"], _one(row["captions"], rng))}]
+        for index in rng.permutation(len(row["questions"]))[:FOLLOWING]:
+            pair = row["questions"][int(index)]
+            following += [_said("user", pair["question"]), _said("assistant", pair["answer"])]
     else:
         pair = _one(row["questions"], rng)
         asked = describe_request(codes, pair["question"], wording)
         answer = [{"type": "text", "text": pair["answer"]}]
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+    return [_said("user", asked), _said("assistant", answer), *following]
+
+
+def noted(plan: str, caption: str) -> str:
+    """The answer that describes a motion: its plan, where there is one, on a line of its own, then the caption."""
+    return f"{plan}\n{caption}" if plan else caption
+
+
+def told(answer: str) -> str:
+    """The caption of such an answer, without the plan before it."""
+    notes, _, caption = answer.partition("\n")
+    return (caption or notes).strip()
 
 
 def examples(row: Mapping[str, Any], codes: np.ndarray, rng: np.random.Generator) -> list[list[dict[str, Any]]]:
     """One example of every task that the row can serve (a row without questions serves three)."""
     return [example(task, row, codes, rng) for task in TASKS if task != "question" or len(row["questions"])]
+
+
+def _said(role: str, content: Any) -> dict[str, Any]:
+    return {"role": role, "content": content}
 
 
 def _one(items: Any, rng: np.random.Generator) -> Any:

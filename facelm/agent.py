@@ -284,7 +284,7 @@ class FaceLM:
         if motion.seconds > most + 0.1:
             raise FacelmError(
                 f"the motion lasts {motion.seconds:g} s and the model hears at most {most:g} s at once; "
-                f"describe a part of it, for example motion.crop(0, {most:g})"
+                f"describe it in parts: motion.crop(0, {most:g}), or --every 4 on the command line"
             )
 
     # ------------------------------------------------------------------ conversation

@@ -16,7 +16,7 @@ stage 1/6 "corpus: $HOURS hours of performed motion with words"
 [ -e "$OUT/corpus/corpus.json" ] || facelm corpus synth --hours "$HOURS" --seed 0 --out "$OUT/corpus" --workers 2
 
 stage 2/6 "motion tokenizer"
-[ -e "$OUT/tokenizer/tokenizer/config.json" ] ||
+[ -e "$OUT/tokenizer/config.json" ] ||
   launch recipes/tokenizer.py --config recipes/nano/tokenizer.yaml --corpus "$OUT/corpus" --out "$OUT/tokenizer"
 
 stage 3/6 "base model: nano, its words learnt from the corpus, its weights random"
@@ -24,11 +24,11 @@ stage 3/6 "base model: nano, its words learnt from the corpus, its weights rando
 
 stage 4/6 "pretraining: all weights"
 [ -e "$OUT/pretrained/facelm.json" ] || launch recipes/sft.py --config recipes/nano/pretrain.yaml \
-  --base "$OUT/base" --corpus "$OUT/corpus" --motion_tokenizer "$OUT/tokenizer/tokenizer" --out "$OUT/pretrained"
+  --base "$OUT/base" --corpus "$OUT/corpus" --motion_tokenizer "$OUT/tokenizer" --out "$OUT/pretrained"
 
 stage 5/6 "instruction tuning: LoRA, the recipe a large model uses"
 [ -e "$OUT/model/facelm.json" ] || launch recipes/sft.py --config recipes/nano/sft.yaml \
-  --base "$OUT/pretrained" --corpus "$OUT/corpus" --motion_tokenizer "$OUT/tokenizer/tokenizer" --out "$OUT/model"
+  --base "$OUT/pretrained" --corpus "$OUT/corpus" --motion_tokenizer "$OUT/tokenizer" --out "$OUT/model"
 
 stage 6/6 "scores and page"
 [ -e "$OUT/scores.json" ] || facelm evaluate --model "$OUT/model" --corpus "$OUT/corpus" --out "$OUT/scores.json"

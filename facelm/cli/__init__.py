@@ -35,9 +35,10 @@ def main() -> None:
 
     \b
     From nothing to a face, in this order:
-      facelm corpus synth --hours 2 --out outputs/corpus
-      facelm base nano --corpus outputs/corpus --out outputs/nano
+      facelm corpus synth --hours 6 --out outputs/corpus
       accelerate launch recipes/tokenizer.py --config recipes/nano/tokenizer.yaml
+      facelm base nano --corpus outputs/corpus --out outputs/bases/nano
+      accelerate launch recipes/sft.py --config recipes/nano/pretrain.yaml
       accelerate launch recipes/sft.py --config recipes/nano/sft.yaml
       facelm animate "Smile slightly on the left, then nod." --model DIR --out smile.glb
       facelm describe take.csv --model DIR

@@ -41,7 +41,7 @@ def base(name: str, out: str, folder: str | None, seed: int, offline: bool) -> N
 
     Any other causal LM of transformers serves as a base too: name its folder or Hub id in the recipe.
 
-    Example:  facelm base nano --corpus outputs/corpus --out outputs/nano
+    Example:  facelm base nano --corpus outputs/corpus --out outputs/bases/nano
     """
     quiet()
     from facelm.lm.bases import make_nano, make_smollm2

@@ -40,14 +40,27 @@ def animate(
 @click.argument("file")
 @click.option("--model", required=True, help="Folder of a model.")
 @click.option("--question", help="Ask this about the motion instead.")
+@click.option("--every", type=click.FloatRange(0.2), help="Describe a long take in parts of so many seconds.")
 @click.option("--short-rows", type=SHORT_ROWS, default="bridge", help="What to do with rows without a face.")
-def describe(file: str, model: str, question: str | None, short_rows: str) -> None:
+def describe(file: str, model: str, question: str | None, every: float | None, short_rows: str) -> None:
     """Say in words what a face does in a Live Link Face CSV (.csv, .csv.gz) or .npz.
 
-    Example:  facelm describe take.csv --model outputs/demo/model --question "Does the head move?"
+    \b
+    Examples:
+      facelm describe take.csv --model outputs/demo/model --question "Does the head move?"
+      facelm describe long_take.csv --model outputs/demo/model --every 4
     """
     motion = load_take(file, short_rows)
-    click.echo(load_lm(model).describe(motion, question))
+    lm = load_lm(model)
+    if every is None:
+        click.echo(lm.describe(motion, question))
+        return
+    count = max(1, round(motion.seconds / every))
+    ends = [motion.seconds * part / count for part in range(count + 1)]
+    parts = list(zip(ends, ends[1:], strict=False))
+    answers = lm.describe_batch([motion.crop(start, end) for start, end in parts], question)
+    for (start, end), answer in zip(parts, answers, strict=True):
+        click.echo(f"{start:.1f}-{end:.1f} s  {answer}")
 
 
 @click.command()

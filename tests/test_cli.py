@@ -116,8 +116,8 @@ def test_describe_says_something(model, here, take):
     run("describe", take, "--model", model, "--question", "Does the head move?")
 
 
-def test_describe_in_parts_covers_the_take(model, here, take):
-    lines = run("describe", take, "--model", model, "--every", "0.7").stdout.splitlines()
+def test_describe_in_parts_covers_the_take(model, here):
+    lines = run("describe", "take.csv", "--model", model, "--every", "0.7").stdout.splitlines()
     times = [tuple(map(float, line.split(" s", 1)[0].split("-"))) for line in lines]
     assert len(times) == 3 and times[0][0] == 0.0 and times[-1][1] == 2.0
     assert all(before[1] == after[0] for before, after in zip(times, times[1:], strict=False))

@@ -60,7 +60,7 @@ def describe(file: str, model: str, question: str | None, every: float | None, s
     parts = list(zip(ends, ends[1:], strict=False))
     answers = lm.describe_batch([motion.crop(start, end) for start, end in parts], question)
     for (start, end), answer in zip(parts, answers, strict=True):
-        click.echo(f"{start:.1f}-{end:.1f} s  {answer}")
+        click.echo(f"{start:.1f}-{end:.1f} s  {' '.join(answer.split())}")
 
 
 @click.command()

@@ -1,7 +1,6 @@
 # `make help` lists the targets. Everything happens in .venv; outputs go to outputs/.
 PYTHON ?= python3
 BIN := .venv/bin
-export OMP_NUM_THREADS ?= 1
 
 .PHONY: help setup demo test lint bench
 
@@ -24,7 +23,7 @@ lint: .venv/.installed  ## ruff and mypy
 	$(BIN)/mypy facelm
 
 test: lint  ## lint, then the tests; skips are listed with their reasons
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 
 bench: .venv/.installed  ## the slow tests, then the measurements of benchmarks/
 	$(BIN)/python -m pytest -q -m slow

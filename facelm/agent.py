@@ -21,7 +21,9 @@ from facelm.motion import FaceMotion
 from facelm.tokenizer import EncodedMotion
 
 DEFAULT_SECONDS = 3.0  # of a motion whose plan cannot be read and whose length was not asked
-DEFAULT_SAMPLING = Sampling(temperature=0.7, top_p=0.95)  # of motion; greedy motion freezes, since staying is likeliest
+# Greedy but for the eyes: cues tell when to change, so the likeliest face and head are best; a blink, which may come a
+# step sooner or later, is never the likeliest thing to do at any one step.
+DEFAULT_SAMPLING = Sampling(temperature={"eyes": 0.7})
 PLAN_TOKENS = 192  # eight full phases
 CAPTION_TOKENS = 256  # the notes and the caption
 REPLY_TOKENS = 256

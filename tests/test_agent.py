@@ -10,7 +10,7 @@ from facelm.errors import FacelmError
 from facelm.generate import Sampling
 from facelm.motion import FaceMotion
 
-PLAN = "0.0-1.2 s slight sad, nod; 1.2-2.0 s strong left dimple"
+PLAN = "0.0-1.2 s slight sad, nod; 1.2-2.0 s strong dimple left"
 GREEDY = Sampling()
 
 
@@ -50,14 +50,14 @@ def test_a_given_plan_is_followed(lm, monkeypatch):
     whole = lm.processor.encode([{"role": "user", "content": "smile"}, answer]).input_ids
     assert whole[: len(prompts[0])] == prompts[0]  # the plan stands before the motion as in training
     assert same(motion, lm.animate("smile", plan=plan, seed=3))
-    other = lm.animate("smile", plan="0.0-0.4 s nod; 0.4-2.0 s strong left dimple", seed=3)
+    other = lm.animate("smile", plan="0.0-0.4 s nod; 0.4-2.0 s strong dimple left", seed=3)
     assert not same(motion, other)
 
 
 def test_a_plan_is_stretched_to_the_seconds(lm):
     motion = lm.animate("smile", 4.0, plan=PLAN, seed=0)
     assert motion.seconds == 4.0
-    assert motion.metadata["plan"] == "0.0-2.4 s slight sad, nod; 2.4-4.0 s strong left dimple"
+    assert motion.metadata["plan"] == "0.0-2.4 s slight sad, nod; 2.4-4.0 s strong dimple left"
 
 
 def test_a_plan_the_model_wrote_is_parsed_followed_and_kept(lm, monkeypatch):

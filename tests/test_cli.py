@@ -14,7 +14,7 @@ from tiny_model import make_tiny, wave
 from facelm.cli import main
 from facelm.motion import FaceMotion, load_motion
 
-PLAN = "0.0-0.6 s slight sad, nod; 0.6-1.0 s strong left dimple"
+PLAN = "0.0-0.6 s slight sad, nod; 0.6-1.0 s strong dimple left"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_animate_writes_what_the_ending_says_and_prints_its_plan(model, here):
 def test_animate_writes_a_glb_with_its_plan(model, here):
     run("animate", "smile", "--model", model, "--out", "a.glb", "--plan", PLAN, "--seconds", 0.6)
     content = (here / "a.glb").read_bytes()
-    assert content[:4] == b"glTF" and b"0.0-0.4 s slight sad, nod; 0.4-0.6 s strong left dimple" in content
+    assert content[:4] == b"glTF" and b"0.0-0.4 s slight sad, nod; 0.4-0.6 s strong dimple left" in content
 
 
 def test_animate_of_exact_length_and_candidates(model, here):

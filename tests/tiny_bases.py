@@ -9,7 +9,7 @@ from facelm.lm.bases import NanoConfig, write_nano
 
 KINDS = ("bpe", "sentencepiece", "unigram")
 TEXTS = [
-    "0.0-1.4 s slight sad, nod; 1.4-3.0 s strong left dimple, blink twice",
+    "0.0-1.4 s slight sad, nod; 1.4-3.0 s strong dimple left, blink twice",
     "Smile slightly on the left, then nod.",
     "Describe this motion. What does the face do?",
     "The face looks sad and nods.",

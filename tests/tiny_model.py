@@ -13,7 +13,7 @@ from facelm.motion import FaceMotion
 from facelm.tokenizer import MotionTokenizer, TokenizerConfig
 from facelm.tokenizer.config import face_streams
 
-WORDS = ["0.0-1.4 s slight sad, nod; 1.4-3.0 s strong left dimple, blink twice", "Smile slightly on the left."] * 4
+WORDS = ["0.0-1.4 s slight sad, nod; 1.4-3.0 s strong dimple left, blink twice", "Smile slightly on the left."] * 4
 
 
 def make_tiny(folder, seed=0, context=1024):

@@ -33,7 +33,7 @@ from facelm.motion.layout import ARKIT
 FPS = 25
 STEP = 4  # durations are whole token steps of the default tokenizer
 LEVELS = {"slight": 0.38, "moderate": 0.64, "strong": 0.94}  # share of a unit's peak
-CATEGORIES = {"emotion": 0.22, "unit": 0.3, "two units": 0.16, "two phases": 0.26, "three phases": 0.06}
+CATEGORIES = {"emotion": 0.18, "unit": 0.3, "two units": 0.2, "two phases": 0.26, "three phases": 0.06}
 BLENDS = tuple(name for name in EMOTIONS if name not in BASIC_EMOTIONS)
 EYE_UNITS = {"AU5", "AU7", "AU43"}  # they fight over the eyelids, so two of them never go together
 LIP_UNITS = {
@@ -120,8 +120,9 @@ def _unit(rng: random.Random) -> Item:
 
 
 def _two_units(rng: random.Random) -> tuple[Item, ...]:
+    """Two different units that do not fight over the same muscles, in the order of `UNITS` (from the brows down)."""
     while True:
-        a, b = _unit(rng), _unit(rng)
+        a, b = sorted((_unit(rng), _unit(rng)), key=lambda item: list(UNITS).index(item.name))
         codes = {a.name, b.name}
         if len(codes) == 2 and not codes <= EYE_UNITS and not codes <= LIP_UNITS:
             return a, b

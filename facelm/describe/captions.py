@@ -9,7 +9,7 @@ Annotation follows the field's practice (MMHead, supplement B: present simple, c
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from facelm.describe.plan import Item, Phase, Plan
@@ -37,61 +37,73 @@ UNIT_WORDS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "AU1": (("raise", "the inner brows", ""), ("lift", "the inner eyebrows", ""), ("pull", "the inner brows up", "")),
     "AU2": (
         ("raise", "the outer brows", "the {side} outer brow"),
+        ("raise", "both outer brows", "the {side} outer brow"),
         ("lift", "the outer eyebrows", "the outer end of the {side} eyebrow"),
     ),
     "AU4": (
         ("lower", "the brows", "the {side} brow"),
         ("furrow", "the brows", "the {side} brow"),
+        ("lower", "both brows", "the {side} brow"),
         ("pull", "the eyebrows down", "the {side} eyebrow down"),
     ),
     "AU5": (
         ("widen", "the eyes", "the {side} eye"),
         ("open", "the eyes wide", "the {side} eye wide"),
+        ("widen", "both eyes", "the {side} eye"),
         ("raise", "the upper eyelids", "the {side} upper eyelid"),
     ),
-    "AU6": (("raise", "the cheeks", "the {side} cheek"), ("lift", "the cheeks", "the {side} cheek")),
+    "AU6": (
+        ("raise", "the cheeks", "the {side} cheek"),
+        ("lift", "the cheeks", "the {side} cheek"),
+        ("raise", "both cheeks", "the {side} cheek"),
+    ),
     "AU7": (
         ("squint", "with the eyes", "with the {side} eye"),
         ("tighten", "the eyelids", "the {side} eyelid"),
         ("narrow", "the eyes", "the {side} eye"),
+        ("narrow", "both eyes", "the {side} eye"),
     ),
     "AU9": (
         ("wrinkle", "the nose", "the {side} side of the nose"),
         ("scrunch", "the nose", "the {side} side of the nose"),
+        ("wrinkle", "both sides of the nose", "the {side} side of the nose"),
     ),
     "AU10": (
         ("raise", "the upper lip", "the {side} side of the upper lip"),
         ("curl", "the upper lip up", "the upper lip up on the {side}"),
+        ("raise", "both sides of the upper lip", "the {side} side of the upper lip"),
     ),
     "AU12": (
         ("smile", "", "on the {side}"),
         ("smile", "with both corners of the mouth", "with the {side} corner of the mouth"),
-        ("pull", "the lip corners up", "the {side} lip corner up"),
+        ("pull", "both lip corners up", "the {side} lip corner up"),
         ("smirk", "on both sides", "on the {side}"),
     ),
     "AU14": (
         ("dimple", "the cheeks", "the {side} cheek"),
-        ("tighten", "the corners of the mouth", "the {side} corner of the mouth"),
+        ("tighten", "both corners of the mouth", "the {side} corner of the mouth"),
     ),
     "AU15": (
         ("pull", "the lip corners down", "the {side} lip corner down"),
-        ("turn", "the corners of the mouth down", "the {side} corner of the mouth down"),
+        ("turn", "both corners of the mouth down", "the {side} corner of the mouth down"),
     ),
     "AU16": (
         ("pull", "the lower lip down", "the {side} side of the lower lip down"),
         ("drop", "the lower lip", "the {side} side of the lower lip"),
+        ("drop", "both sides of the lower lip", "the {side} side of the lower lip"),
     ),
     "AU17": (("raise", "the chin", ""), ("push", "the chin up", "")),
     "AU18": (("pucker", "the lips", ""), ("purse", "the lips", "")),
     "AU19": (("stick", "the tongue out", ""), ("show", "the tongue", "")),
     "AU20": (
         ("stretch", "the lips", "the lips to the {side}"),
-        ("pull", "the lip corners back", "the {side} lip corner back"),
+        ("pull", "both lip corners back", "the {side} lip corner back"),
     ),
     "AU22": (("funnel", "the lips", ""), ("push", "the lips out into a funnel", "")),
     "AU24": (
         ("press", "the lips together", "the lips together on the {side}"),
         ("squeeze", "the lips", "the lips on the {side}"),
+        ("press", "the lips together on both sides", "the lips together on the {side}"),
     ),
     "AU26": (("open", "the jaw", ""), ("open", "the mouth", ""), ("drop", "the jaw", "")),
     "AU28": (("suck", "the lips in", ""), ("roll", "the lips inward", "")),
@@ -233,13 +245,15 @@ class Wording:
         self.rng = rng
 
     def prompt(self, plan: Plan) -> str:
-        """A request: "Please look slightly sad and nod, then smile on the left."."""
+        """A request, its items in any order: "Please look slightly sad and nod, then smile on the left."."""
+        mixed = [replace(phase, items=tuple(self.rng.sample(phase.items, len(phase.items)))) for phase in plan.phases]
+        plan = Plan(tuple(mixed))
         if self.rng.random() < 0.3:
             return _sentence(self.rng.choice(RELATIVE).format(third=self._phases(plan, third=True)))
         return _sentence(self.rng.choice(COMMANDS).format(bare=self._phases(plan, third=False)))
 
     def caption(self, plan: Plan) -> str:
-        """A description in the present simple: "She looks slightly sad and nods, then smiles on the left."."""
+        """A description in the present simple, in the plan's order: "She looks slightly sad and nods, then smiles."."""
         return _sentence(f"{self.rng.choice(SUBJECTS)} {self._phases(plan, third=True)}")
 
     def questions(self, plan: Plan) -> list[dict[str, str]]:
@@ -284,8 +298,7 @@ class Wording:
         return f"first {text}" if self.rng.random() < 0.25 else text
 
     def _phase(self, phase: Phase, third: bool) -> str:
-        items = list(phase.items)
-        self.rng.shuffle(items)
+        items = phase.items
         if not any(item.kind in ("emotion", "unit") for item in items):
             clauses = [Clause(*self.rng.choice(NEUTRAL_PHRASES))] if not items else []
         else:
@@ -312,8 +325,10 @@ class Wording:
             if item.intensity == "moderate" and rng.random() < 0.6:
                 return Clause(verb, rest)
             adverb = rng.choice(ADVERBS[item.intensity or "moderate"])
-            if adverb.endswith("ly") and rng.random() < 0.5:
-                return Clause(verb, rest, before=adverb) if rng.random() < 0.7 else Clause(verb, f"{adverb} {rest}")
+            if rest.startswith(("on ", "with ")) and rng.random() < 0.5:
+                return Clause(verb, f"{adverb} {rest}")
+            if adverb.endswith("ly") and rng.random() < 0.4:
+                return Clause(verb, rest, before=adverb)
             return Clause(verb, rest, after=adverb)
         if item.kind == "head":
             return Clause(*rng.choice(HEAD_PHRASES[item.name, item.side]))

@@ -1,6 +1,6 @@
 """Plans: what a face does, phase by phase, as data and as the short words a model writes before it moves.
 
-    0.0-1.4 s slight sad, nod; 1.4-3.0 s strong left dimple, blink twice
+    0.0-1.4 s slight sad, nod; 1.4-3.0 s strong dimple left, blink twice
 
 A plan is a list of phases that follow each other without gaps; each phase lists items. It serves as the chain of
 thought of an animate answer ("plan, then move"), as the canonical form of a clip's facts in the corpus, and as what a
@@ -20,6 +20,7 @@ from facelm.describe.units import (
     HEAD_GESTURES,
     HEAD_WORDS,
     INTENSITIES,
+    SIDES,
     UNITS,
 )
 from facelm.errors import FacelmError
@@ -49,11 +50,14 @@ class Item:
     intensity: str | None = None
 
     def text(self) -> str:
-        """The item's canonical words, for example "slight left smile"."""
+        """The item's canonical words, for example "slight smile left".
+
+        The side comes last, so that a model that writes a plan names a unit before it has said a side: then a unit and
+        a side that it never saw together are still two ordinary choices.
+        """
         if self.kind in ("emotion", "unit"):
             name = self.name if self.kind == "emotion" else UNITS[self.name].name
-            side = self.side if self.side in ("left", "right") else None
-            return " ".join(word for word in (self.intensity, side, name) if word)
+            return " ".join(word for word in (self.intensity, name, self.side) if word)
         if self.kind == "head":
             return " ".join(word for word in (HEAD_WORDS[self.name], self.side) if word)
         if self.kind == "gaze":
@@ -172,9 +176,13 @@ class Plan:
 
 
 def _item(words: str) -> Item:
-    item = ITEMS.get(words)
-    if item is None and any(words.endswith(name) for name in (*EMOTIONS, *(unit.name for unit in UNITS.values()))):
-        item = ITEMS.get(f"moderate {words}")  # an intensity may be left out
+    """The item of some words; an intensity or "both" may be left out, and the side may stand before the name."""
+    given = words.split()
+    intensity = next((word for word in given if word in INTENSITIES), "moderate")
+    side = next((word for word in given if word in SIDES), "both")
+    name = " ".join(word for word in given if word not in (*INTENSITIES, *SIDES))
+    forms = (words, f"{intensity} {name}", f"{intensity} {name} {side}")
+    item = next((ITEMS[form] for form in forms if form in ITEMS), None)
     if item is None:
         near = difflib.get_close_matches(words, ITEMS, n=1, cutoff=0.0)[0]
         raise FacelmError(f"unknown words '{words}' in the plan; the nearest known are '{near}'")

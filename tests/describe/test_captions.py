@@ -35,13 +35,13 @@ def test_an_emotion_claims_its_units() -> None:
 
 
 def test_captions_have_many_wordings() -> None:
-    plan = Plan.parse("0.0-2.0 s slight left smile, nod")
+    plan = Plan.parse("0.0-2.0 s slight smile left, nod")
     said = {Wording(random.Random(seed)).prompt(plan) for seed in range(100)}
     assert len(said) > 60
 
 
 def test_answers_answer() -> None:
-    plan = Plan.parse("0.0-1.4 s strong sad, nod; 1.4-3.0 s slight left smile, blink twice")
+    plan = Plan.parse("0.0-1.4 s strong sad, nod; 1.4-3.0 s slight smile left, blink twice")
     asked = {q["question"]: q["answer"] for q in Wording(random.Random(0)).questions(plan)}
     answers = " ".join(asked.values())
     assert Fact("head nod") in set().union(*facts_in_words(answers))

@@ -39,7 +39,7 @@ def test_references_measure_as_they_were_performed(category: str) -> None:
 
 
 def test_mirroring_swaps_the_sides() -> None:
-    plan = Plan.parse("0.0-2.4 s moderate left smile, head turn left")
+    plan = Plan.parse("0.0-2.4 s moderate smile left, head turn left")
     found = measure(perform(plan, np.random.default_rng(0)).mirror())[0].facts
     assert found == {Fact("AU12", "right"), Fact("head turn", "right")}
 

@@ -28,14 +28,15 @@ def test_words_and_plan_are_the_same_thing(seed: int) -> None:
 
 
 def test_an_example_reads_as_it_looks() -> None:
-    plan = Plan.parse("0.0-1.4 s slight sad, nod; 1.4-3.0 s strong left dimple, blink twice")
+    plan = Plan.parse("0.0-1.4 s slight sad, nod; 1.4-3.0 s strong dimple left, blink twice")
     assert plan.seconds == 3.0
     assert plan.phases[0].items == (Item("emotion", "sad", None, "slight"), Item("head", "nod"))
     assert plan.phases[1].items == (Item("unit", "AU14", "left", "strong"), Item("blink", "twice"))
 
 
-def test_an_intensity_left_out_is_moderate() -> None:
-    assert Plan.parse("0-1 s left smile").phases[0].items == (Item("unit", "AU12", "left", "moderate"),)
+def test_a_plan_may_be_typed_loosely() -> None:
+    for words, side in (("left smile", "left"), ("moderate smile left", "left"), ("smile", "both")):
+        assert Plan.parse(f"0-1 s {words}").phases[0].items == (Item("unit", "AU12", side, "moderate"),)
 
 
 @pytest.mark.parametrize(

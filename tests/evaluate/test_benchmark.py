@@ -112,7 +112,7 @@ def test_order_is_judged_by_facts_not_by_words(corpus):
 def test_wrong_side_is_wrong(corpus):
     from facelm.evaluate.benchmark import _scores, _trial
 
-    plan = Plan.parse("0.0-2.0 s strong left smile")
+    plan = Plan.parse("0.0-2.0 s strong smile left")
     shown: FaceMotion = perform(plan, np.random.default_rng(0))
     assert _scores([_trial("unit", plan, shown)])["all"]["side"].value == 1
     assert _scores([_trial("unit", plan, shown.mirror())])["all"]["side"].value == 0

@@ -10,7 +10,7 @@ from facelm.lm.bases import NanoConfig, corpus_texts, make_smollm2, write_nano
 ROW = {
     "prompts": ["Smile slightly on the left, then nod."],
     "captions": ["The face smiles."],
-    "plan": "0.0-1.4 s slight left smile; 1.4-3.0 s nod",
+    "plan": "0.0-1.4 s slight smile left; 1.4-3.0 s nod",
     "questions": [{"question": "Does the head nod?", "answer": "Yes, it nods."}],
 }
 SMALL = NanoConfig(vocabulary=340, hidden=32, layers=1, heads=2, intermediate=48)

@@ -1,8 +1,11 @@
 """Instruction examples: chat messages made of a corpus row, its motion codes and worded templates.
 
-The four tasks: `animate` (a wish; the answer is the plan, then the motion), `duration` (the same with a length),
-`describe` (a motion; the answer is its plan, a line break, then a caption; two questions follow) and `question` (a
-motion and a question at once). Plan, then move; note, then tell: the plan is the chain of thought of both directions.
+The tasks: `animate` (a wish; the answer is the plan, then the motion), `duration` (the same with a length), `describe`
+(a motion; the answer is its plan, a line break, then a caption; two questions follow), `question` (a motion and a
+question at once), and two in words alone, which cost a third of the tokens and teach the language of plans: `plan` (a
+wish; the answer is the plan) and `words` (a plan; the answer is a caption).
+
+Plan, then move; note, then tell: the plan is the chain of thought of both directions.
 """
 
 from collections.abc import Mapping
@@ -13,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-TASKS = ("animate", "duration", "describe", "question")
+TASKS = ("animate", "duration", "describe", "question", "plan", "words")
 CANONICAL = 0.5  # share of examples in the wording that facelm itself sends
 FOLLOWING = 2  # questions after a description
 
@@ -58,6 +61,12 @@ def example(task: str, row: Mapping[str, Any], codes: np.ndarray, rng: np.random
         for index in rng.permutation(len(row["questions"]))[:FOLLOWING]:
             pair = row["questions"][int(index)]
             following += [_said("user", pair["question"]), _said("assistant", pair["answer"])]
+    elif task == "plan":
+        asked = _content(templates(task)[wording], prompt=_one(row["prompts"], rng))
+        answer = [{"type": "text", "text": row["plan"]}]
+    elif task == "words":
+        asked = _content(templates(task)[wording], plan=row["plan"])
+        answer = [{"type": "text", "text": _one(row["captions"], rng)}]
     else:
         pair = _one(row["questions"], rng)
         asked = describe_request(codes, pair["question"], wording)
@@ -74,11 +83,6 @@ def told(answer: str) -> str:
     """The caption of such an answer, without the plan before it."""
     notes, _, caption = answer.partition("\n")
     return (caption or notes).strip()
-
-
-def examples(row: Mapping[str, Any], codes: np.ndarray, rng: np.random.Generator) -> list[list[dict[str, Any]]]:
-    """One example of every task that the row can serve (a row without questions serves three)."""
-    return [example(task, row, codes, rng) for task in TASKS if task != "question" or len(row["questions"])]
 
 
 def _said(role: str, content: Any) -> dict[str, Any]:

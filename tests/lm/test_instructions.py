@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from facelm.lm.instructions import TASKS, animate_request, describe_request, example, examples, templates
+from facelm.lm.instructions import TASKS, animate_request, describe_request, example, templates, told
 
 ROW = {
     "id": "train-1",
@@ -18,9 +18,9 @@ CODES = np.zeros((20, 5), np.int64)
 def test_every_task_has_a_dozen_wordings_that_hold_what_they_must(task):
     words = templates(task)
     assert len(words) >= 12 and len(set(words)) == len(words)
-    needed = {"animate": ["{prompt}"], "duration": ["{prompt}"], "describe": ["{motion}"]}
+    needed = {"describe": ["{motion}"], "question": ["{motion}", "{question}"], "words": ["{plan}"]}
     for text in words:
-        assert all(name in text for name in needed.get(task, ["{motion}", "{question}"]))
+        assert all(name in text for name in needed.get(task, ["{prompt}"]))
         assert task != "duration" or "{seconds}" in text or "{short}" in text
 
 
@@ -42,9 +42,21 @@ def test_a_motion_is_asked_about_and_answered_in_words(task):
     assert assistant["content"][0]["text"].endswith("The face is sad." if task == "describe" else "Yes.")
 
 
-def test_a_row_without_questions_serves_three_tasks():
-    assert len(examples(ROW, CODES, np.random.default_rng(0))) == 4
-    assert len(examples(ROW | {"questions": []}, CODES, np.random.default_rng(0))) == 3
+def test_a_description_is_noted_then_told_and_questions_follow():
+    user, noted, asked, answered = example("describe", ROW, CODES, np.random.default_rng(0))
+    assert noted["content"][0]["text"] == ROW["plan"] + "\nThe face is sad."
+    assert told(noted["content"][0]["text"]) == "The face is sad." == told("The face is sad.")
+    assert (asked["content"], answered["content"]) == ("Does it nod?", "Yes.")
+    assert len(example("describe", ROW | {"questions": [], "plan": ""}, CODES, np.random.default_rng(0))) == 2
+
+
+def test_plans_and_words_are_learnt_without_motion():
+    for seed in range(20):
+        user, assistant = example("plan", ROW, CODES, np.random.default_rng(seed))
+        assert assistant["content"] == [{"type": "text", "text": ROW["plan"]}]
+        assert any(prompt in user["content"][0]["text"] for prompt in ROW["prompts"])
+        user, assistant = example("words", ROW, CODES, np.random.default_rng(seed))
+        assert ROW["plan"] in user["content"][0]["text"] and assistant["content"][0]["text"] in ROW["captions"]
 
 
 def test_braces_that_a_user_types_stay():

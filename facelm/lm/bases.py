@@ -7,6 +7,7 @@ AutoModelForCausalLM loads can serve as a base just as well.
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def corpus_texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Every text of corpus rows, and the wordings of the instructions."""
     for task in TASKS:
         for template in templates(task):
-            yield template.format(prompt="", seconds="", short="", motion="", question="")
+            yield re.sub(r"\{\w+\}", "", template)
     for row in rows:
         yield from row["prompts"]
         yield from row["captions"]

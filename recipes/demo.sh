@@ -9,9 +9,8 @@ HOURS=${HOURS:-6}
 started=$(date +%s)
 
 stage() { printf '\n\033[1m[%s, %d s] %s\033[0m\n' "$1" "$(($(date +%s) - started))" "$2"; }
-# Models this small gain from two threads and no more. Threads that wait by spinning take the processor from each other
-# when anything else runs. On a GPU the same commands use it.
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=PASSIVE TOKENIZERS_PARALLELISM=false
+# Models this small gain from two threads and no more. On a GPU the same commands use it.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} GOMP_SPINCOUNT=20000 TOKENIZERS_PARALLELISM=false
 launch() { accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no "$@"; }
 
 stage 1/6 "corpus: $HOURS hours of performed motion with words"

@@ -14,8 +14,8 @@ from facelm.lm.tuning import parse_arguments
 
 
 def main() -> int:
-    # Threads that wait for each other spin for a moment, not for long: a tiny model on two idle cores is as fast as with
-    # endless spinning (1.6 times no spinning), and on busy ones a third slower instead of 14 times.
+    # Threads that wait for each other spin for a moment only: on two idle cores a tiny model is as fast as with endless
+    # spinning (1.6 times no spinning), and on busy ones a third slower instead of 14 times.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         config = parse_arguments(sys.argv[1:])

@@ -20,8 +20,8 @@ from facelm import FaceLM
 from facelm.corpus import load_corpus, motion
 from facelm.describe import Plan
 from facelm.describe.agreement import agree
-from facelm.describe.captions import plan_facts
 from facelm.describe.events import measure
+from facelm.describe.facts import plan_facts
 from facelm.evaluate.benchmark import spread
 from facelm.files import atomic_path
 from facelm.rig.export import export

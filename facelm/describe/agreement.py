@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facelm.describe.captions import Fact, plan_facts
 from facelm.describe.events import measure
+from facelm.describe.facts import Fact, plan_facts
 from facelm.describe.plan import Plan
 from facelm.motion import FaceMotion
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.signal import find_peaks
 
-from facelm.describe.captions import Fact
+from facelm.describe.facts import Fact
 from facelm.describe.units import UNITS
 from facelm.motion import FaceMotion
 

@@ -23,8 +23,9 @@ from tabulate import tabulate
 
 from facelm.corpus import load_corpus, motion
 from facelm.describe.agreement import Agreement, agree
-from facelm.describe.captions import Fact, facts_in_words, item_facts, plan_facts
+from facelm.describe.captions import facts_in_words
 from facelm.describe.events import blink_times, measure
+from facelm.describe.facts import Fact, item_facts, plan_facts
 from facelm.describe.plan import Plan
 from facelm.describe.units import BLINK_COUNTS, EMOTIONS, INTENSITIES
 from facelm.errors import FacelmError

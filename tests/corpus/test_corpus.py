@@ -9,7 +9,7 @@ import pytest
 from facelm.corpus import load_corpus, motion, synthesise
 from facelm.corpus.heldout import draw, held_out, universe
 from facelm.corpus.performer import FPS, STEP
-from facelm.describe.captions import plan_facts
+from facelm.describe.facts import plan_facts
 from facelm.describe.plan import Plan
 from facelm.errors import FacelmError
 

@@ -6,7 +6,8 @@ import pytest
 
 from facelm.corpus.heldout import held_out
 from facelm.corpus.performer import CATEGORIES, invent
-from facelm.describe.captions import Fact, Wording, facts_in_words, items_in_words, plan_facts
+from facelm.describe.captions import Wording, facts_in_words, items_in_words
+from facelm.describe.facts import Fact, plan_facts
 from facelm.describe.plan import Plan
 
 

@@ -8,8 +8,8 @@ import pytest
 from facelm.corpus.heldout import held_out
 from facelm.corpus.performer import CATEGORIES, invent, perform
 from facelm.describe.agreement import Agreement, agree, performed
-from facelm.describe.captions import Fact, plan_facts
 from facelm.describe.events import blink_times, measure
+from facelm.describe.facts import Fact, plan_facts
 from facelm.describe.plan import ITEMS, Phase, Plan
 from facelm.motion import FaceMotion
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from facelm import FaceLM
+from facelm.cli.common import load_lm
 from facelm.corpus import load_corpus, motion
 from facelm.describe import Plan
 from facelm.describe.agreement import agree
@@ -36,7 +36,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     (folder / "media").mkdir(exist_ok=True)
 
-    lm = FaceLM.from_pretrained(folder / "model")
+    lm = load_lm(str(folder / "model"))
     rows = spread(load_corpus(folder / "corpus", "test"), PROMPTS)
     references = [motion(row) for row in rows]
     made = lm.animate_batch([row["prompts"][0] for row in rows], seed=SEED)

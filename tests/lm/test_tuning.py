@@ -6,6 +6,7 @@ from tiny_model import random_tokenizer
 
 from facelm.corpus import load_corpus, motion, synthesise
 from facelm.errors import FacelmError
+from facelm.lm.instructions import TASKS
 from facelm.lm.tuning import TuneConfig, check_keys, prepare_model, token_batches, tokenised, write_examples
 
 GOOD = {"base": "b", "corpus": "c", "motion_tokenizer": "t", "out": "o"}
@@ -31,7 +32,7 @@ def config(**fields):
         ({"rank": 0}, "`rank` is 0"),
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"describe": -1.0}, "describe"),
-        ({"animate": 0.0, "duration": 0.0, "describe": 0.0, "question": 0.0}, "shares"),
+        (dict.fromkeys(TASKS, 0.0), "shares"),
         ({"warmup": 1.0}, "warmup"),
         ({"batch_tokens": 100}, "max_length"),
     ],
@@ -85,10 +86,13 @@ def test_examples_follow_shares_and_seed(processor, rows):
         return [processor.tokenizer.decode(ids) for ids in data["input_ids"]]
 
     assert text(seed=1) == text(seed=1) != text(seed=2)
-    described = text(animate=0.0, duration=0.0, question=0.0)
+    described = text(**dict.fromkeys(TASKS, 0.0) | {"describe": 1.0})
     assert not any("<|cue_" in example for example in described) and all("<|motion|>" in e for e in described)
     assert len(set(described)) > len(rows)  # rounds bring other wordings
-    assert all("<|cue_0_" in example for example in text(describe=0.0, question=0.0))
+    animated = text(**dict.fromkeys(TASKS, 0.0) | {"animate": 1.0, "duration": 1.0})
+    assert all("<|cue_0_" in example for example in animated)
+    spoken = text(**dict.fromkeys(TASKS, 0.0) | {"plan": 1.0, "words": 1.0})
+    assert not any("<|motion|>" in example for example in spoken)
 
 
 def test_a_long_example_is_an_error_never_cut(processor, rows):

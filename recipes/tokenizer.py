@@ -9,15 +9,13 @@ in mm, usage and perplexity of each stream) and a checkpoint to `out`; `--resume
 
 import argparse
 import dataclasses
-import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from facelm.errors import FacelmError
+from facelm.fields import check_fields, read_yaml
 
 
 @dataclass(frozen=True)
@@ -76,18 +74,8 @@ def convert(name: str, value: Any, kind: type) -> Any:
 
 
 def read(path: Path, names: list[str]) -> dict[str, Any]:
-    if not path.is_file():
-        raise FacelmError(f"there is no config file {path}; the ones that come with facelm are under recipes/")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise FacelmError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict):
-        raise FacelmError(f"{path} must hold `field: value` lines")
-    for key in content:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.0)[0]
-            raise FacelmError(f"{path}: unknown key '{key}'; the nearest one is '{near}'")
+    content = read_yaml(path) or {}
+    check_fields(path, content, names)
     return content
 
 

@@ -1,8 +1,7 @@
 """What a tuning run is made of: its configuration, its examples, its batches and its model."""
 
 import dataclasses
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from facelm.errors import FacelmError
+from facelm.fields import check_fields, read_yaml
 from facelm.lm.folder import extended_base
 from facelm.lm.instructions import TASKS, example
 from facelm.lm.processor import FaceProcessor
@@ -83,22 +83,7 @@ class TuneConfig:
 
 def check_keys(path: str | Path) -> None:
     """Check the keys of a tuning YAML file; FacelmError names an unknown key and the nearest one that exists."""
-    import yaml
-
-    path = Path(path)
-    if not path.is_file():
-        raise FacelmError(f"there is no config file {path}; the ones that come with facelm are under recipes/")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise FacelmError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, Mapping):
-        raise FacelmError(f"{path} must hold `field: value` lines")
-    names = [f.name for f in dataclasses.fields(TuneConfig)]
-    for key in content:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.0)[0]
-            raise FacelmError(f"{path}: unknown key '{key}'; the nearest one is '{near}'")
+    check_fields(path, read_yaml(path), [field.name for field in dataclasses.fields(TuneConfig)])
 
 
 def parse_arguments(arguments: Sequence[str]) -> TuneConfig:

@@ -1,6 +1,5 @@
 """TRL's SFTTrainer with batches of equal token counts, a wall-clock budget, and a log for curves."""
 
-import json
 import math
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from facelm.errors import FacelmError
 from facelm.lm.folder import save_model
 from facelm.lm.processor import FaceProcessor
 from facelm.lm.tuning import TuneConfig, prepare_model, token_batches, write_examples
+from facelm.steplog import StepLog
 
 LOG = "log.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -134,19 +134,17 @@ class JsonLog(TrainerCallback):
     def __init__(self, path: Path) -> None:
         """A new run starts the file anew; a resumed one goes on after the lines of its checkpoint."""
         self.path = path
+        self._log: StepLog | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Make the file, or cut off what came after the checkpoint."""
         if state.is_world_process_zero:
-            old = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-            kept = [line for line in old if json.loads(line)["step"] <= state.global_step]
-            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            self._log = StepLog(self.path, state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Append one line."""
-        if state.is_world_process_zero and logs:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+        if self._log and logs:
+            self._log.write(state.global_step, **logs)
 
 
 def train(config: TuneConfig) -> None:

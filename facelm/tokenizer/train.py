@@ -17,6 +17,7 @@ from torch import Tensor
 from facelm.errors import FacelmError
 from facelm.files import atomic_path
 from facelm.rig import BlendshapeRig, load_rig
+from facelm.steplog import StepLog
 from facelm.tokenizer.config import TokenizerConfig
 from facelm.tokenizer.model import MotionTokenizer
 from facelm.tokenizer.objective import evaluate, losses, vertex_basis
@@ -146,7 +147,7 @@ def train(
     scale = torch.ones(model.layout.width, device=accelerator.device)
     for i in range(len(model.streams)):
         scale[model.columns(i)] = model.network(i).scale
-    log = _Log(folder, step) if accelerator.is_main_process else None
+    log = StepLog(folder / LOG_FILE, step) if accelerator.is_main_process else None
     bar = tqdm(total=training.max_steps or None, initial=step, desc="tokenizer", unit="step",
                disable=not (progress and accelerator.is_main_process))  # fmt: skip
     began = time.monotonic() - elapsed
@@ -178,9 +179,9 @@ def train(
         bar.update()
         if log and (step % 20 == 0 or step == 1):
             bar.set_postfix(loss=f"{loss.item():.4f}")
-            log.write(step, elapsed, loss=loss.item(), **{f"loss_{k}": v.item() for k, v in terms.items()})
+            _log_line(log, step, elapsed, loss=loss.item(), **{f"loss_{k}": v.item() for k, v in terms.items()})
         if log and held_out and step % training.eval_every == 0:
-            log.write(step, elapsed, **evaluate(model, held_out[:64], rig))
+            _log_line(log, step, elapsed, **evaluate(model, held_out[:64], rig))
         if step % training.save_every == 0:
             _save_checkpoint(folder, model, optimizer, step, elapsed, config, training, accelerator)
     bar.close()
@@ -188,7 +189,7 @@ def train(
     _save_checkpoint(folder, model, optimizer, step, elapsed, config, training, accelerator)
     if log:
         if held_out:
-            log.write(step, elapsed, **evaluate(model, held_out, rig))
+            _log_line(log, step, elapsed, **evaluate(model, held_out, rig))
         model.save_pretrained(folder)
     accelerator.wait_for_everyone()
     return model
@@ -205,21 +206,8 @@ def _share(training: TokenizerTraining, step: int, elapsed: float, accelerator: 
     return max(by_steps, by_clock)
 
 
-class _Log:
-    """Appends lines to `metrics.jsonl`; on resuming, lines written after the checkpoint are dropped."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / LOG_FILE
-        lines = self.path.read_text(encoding="utf-8").splitlines() if step and self.path.is_file() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        with atomic_path(self.path) as path:
-            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-    def write(self, step: int, seconds: float, **values: float) -> None:
-        line = {"step": step, "seconds": round(seconds, 2)} | {k: round(v, 6) for k, v in values.items()}
-        with self.path.open("a", encoding="utf-8") as f:
-            f.write(json.dumps(line) + "\n")
+def _log_line(log: StepLog, step: int, seconds: float, **values: float) -> None:
+    log.write(step, seconds=round(seconds, 2), **{name: round(value, 6) for name, value in values.items()})
 
 
 def _identity(config: TokenizerConfig, training: TokenizerTraining) -> str:

@@ -103,10 +103,10 @@ def merge_model(folder: str | Path, out: str | Path, base: str | None = None) ->
 
     Raises FacelmError when the folder is no adapter.
     """
-    model, processor = load_model(folder, base)
     facts = read_facts(folder)
     if facts.get("kind") != "adapter":
         raise FacelmError(f"{folder} is a full model already; there is nothing to merge")
+    model, processor = load_model(folder, base)
     merged = model.merge_and_unload()
     merged.tie_weights()
     save_model(merged, processor, out, facts.get("base", ""))

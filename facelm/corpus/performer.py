@@ -176,7 +176,7 @@ def perform(plan: Plan, rng: np.random.Generator) -> FaceMotion:
             elif item.kind == "gaze":
                 _perform_gaze(item, phase, values, time, rng)
             elif item.kind == "blink":
-                _perform_blinks(BLINK_COUNTS.index(item.name) + 1, phase, values, time, rng)
+                _perform_blinks(item.blinks, phase, values, time, rng)
     _add_noise(values, rng)
     values[:, :52] = values[:, :52].clip(0, 1)
     return FaceMotion(values.astype(np.float32), FPS, "arkit", metadata={"generator": "facelm corpus synth"})

@@ -27,7 +27,7 @@ from facelm.describe.lexicon import (
     UNIT_WORDS,
 )
 from facelm.describe.plan import Item, Phase, Plan
-from facelm.describe.units import BLINK_COUNTS, EMOTIONS, UNITS
+from facelm.describe.units import EMOTIONS, UNITS
 
 COMMANDS = ("{bare}", "{bare}", "please {bare}", "make the face {bare}", "have the character {bare}", "make her {bare}")
 SUBJECTS = ("the person", "she", "he", "someone", "the face", "a woman", "a man", "the actor")
@@ -97,10 +97,8 @@ class Wording:
             ("What does the head do?", "How does the head move?", "Does the head move?"),
             "it " + ", then ".join(self._clause(h).say(third=True) for h in head) if head else "the head stays still",
         )
-        blinks = [item for item in items if item.kind == "blink"]
-        if blinks:
-            count = sum(BLINK_COUNTS.index(b.name) + 1 for b in blinks)
-            ask(("How often do the eyes blink?", "How many blinks are there?"), _COUNT_WORDS[min(count, 6)])
+        if plan.blinks:
+            ask(("How often do the eyes blink?", "How many blinks are there?"), _COUNT_WORDS[min(plan.blinks, 6)])
         if len(plan.phases) > 1:
             first, last = plan.phases[0], plan.phases[-1]
             ask(("What happens first?", "How does it start?"), "it " + self._phase(first, third=True))
@@ -181,6 +179,9 @@ _LEVELS = {
 }
 
 
+_LEVEL_WORDS = sorted(_LEVELS, key=len, reverse=True)
+
+
 @cache
 def _lexicon() -> tuple[re.Pattern[str], dict[str, Item]]:
     """Every phrase, longest first, as one pattern, and the item each phrase means (intensity left open).
@@ -189,7 +190,7 @@ def _lexicon() -> tuple[re.Pattern[str], dict[str, Item]]:
     """
     phrases: dict[str, Item] = {}
     patterns: dict[str, str] = {}
-    levels = "|".join(sorted(_LEVELS, key=len, reverse=True))
+    levels = "|".join(_LEVEL_WORDS)
 
     def add(verb: str, rest: str, item: Item) -> None:
         for form in (verb, third_person(verb)):
@@ -235,7 +236,7 @@ def items_in_words(text: str) -> list[list[Item]]:
         for match in pattern.finditer(part):
             said, level = match["phrase"], match["before"] or match["after"]
             if said not in phrases:  # an adverb inside
-                level = next(word for word in sorted(_LEVELS, key=len, reverse=True) if f" {word} " in said)
+                level = next(word for word in _LEVEL_WORDS if f" {word} " in said)
                 said = said.replace(f" {level} ", " ", 1)
             item = phrases[said]
             if item.kind in ("emotion", "unit"):

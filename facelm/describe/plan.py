@@ -49,6 +49,11 @@ class Item:
     side: str | None = None
     intensity: str | None = None
 
+    @property
+    def blinks(self) -> int:
+        """How often the eyes blink; 0 for items of another kind."""
+        return BLINK_COUNTS.index(self.name) + 1 if self.kind == "blink" else 0
+
     def text(self) -> str:
         """The item's canonical words, for example "slight smile left".
 
@@ -126,6 +131,11 @@ class Plan:
     def seconds(self) -> float:
         """Duration in seconds."""
         return self.phases[-1].end
+
+    @property
+    def blinks(self) -> int:
+        """How often the eyes blink in all."""
+        return sum(item.blinks for phase in self.phases for item in phase.items)
 
     def text(self) -> str:
         """The canonical words; `Plan.parse` reads them back."""

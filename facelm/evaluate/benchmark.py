@@ -27,7 +27,7 @@ from facelm.describe.captions import facts_in_words
 from facelm.describe.events import blink_times, measure
 from facelm.describe.facts import Fact, item_facts, plan_facts
 from facelm.describe.plan import Plan
-from facelm.describe.units import BLINK_COUNTS, EMOTIONS, INTENSITIES
+from facelm.describe.units import EMOTIONS, INTENSITIES
 from facelm.errors import FacelmError
 from facelm.files import atomic_path
 from facelm.motion import FaceMotion
@@ -234,7 +234,7 @@ def _plan_trial(category: str, plan: Plan, shown: FaceMotion) -> Trial:
         made = Plan.parse(shown.metadata["plan"])
     except FacelmError:
         return Trial(category, plan, [], 0)
-    return Trial(category, plan, [_stated_levels(phase.items) for phase in made.phases], _blinks(made))
+    return Trial(category, plan, [_stated_levels(phase.items) for phase in made.phases], made.blinks)
 
 
 def _stated_levels(items: Sequence[Any]) -> dict[Fact, float]:
@@ -249,10 +249,6 @@ def _stated_levels(items: Sequence[Any]) -> dict[Fact, float]:
 
 def _unit_share(item: Any, fact: Fact) -> float:
     return EMOTIONS[item.name].units[fact.name] if item.kind == "emotion" else 1.0
-
-
-def _blinks(plan: Plan) -> int:
-    return sum(BLINK_COUNTS.index(item.name) + 1 for p in plan.phases for item in p.items if item.kind == "blink")
 
 
 def _scores(trials: list[Trial]) -> dict[str, dict[str, Value]]:
@@ -332,7 +328,7 @@ def _order_right(trial: Trial) -> list[bool]:
 
 
 def _blinks_right(trial: Trial) -> list[bool]:
-    asked = _blinks(trial.plan)
+    asked = trial.plan.blinks
     return [trial.blinks == asked] if asked else []
 
 

@@ -359,9 +359,9 @@ main(["convert", "take.csv", "a.glb"])
 
 def test_our_own_errors_keep_their_traceback(here, tmp_path):
     code = """
-import facelm.motion.files as module
+import facelm.motion.formats.livelink as module
 def broken(*_): raise RuntimeError("ours")
-module.read_livelink = broken
+module.read = broken
 from facelm.cli import main
 main(["info", "take.csv"])
 """

@@ -1,8 +1,22 @@
 """Facial motion: layouts with named channels, sequences of frames, files."""
 
-from facelm.motion.files import load_motion
-from facelm.motion.layout import ARKIT, LIVELINK, Channel, Layout, convert, layout
-from facelm.motion.livelink import LoadReport
+from facelm.motion.files import load_motion, save_motion
+from facelm.motion.layout import ARKIT, FLAME, FLAME56, FLAME106, LIVELINK, Channel, Layout, convert, layout
+from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
 
-__all__ = ["ARKIT", "LIVELINK", "Channel", "FaceMotion", "Layout", "LoadReport", "convert", "layout", "load_motion"]
+__all__ = [
+    "ARKIT",
+    "FLAME",
+    "FLAME56",
+    "FLAME106",
+    "LIVELINK",
+    "Channel",
+    "FaceMotion",
+    "Layout",
+    "LoadReport",
+    "convert",
+    "layout",
+    "load_motion",
+    "save_motion",
+]

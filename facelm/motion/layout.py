@@ -126,7 +126,20 @@ def _capitals(channels: Iterable[Channel]) -> tuple[Channel, ...]:
 
 ARKIT = Layout("arkit", _weights(SHAPES) + _angles(HEAD))
 LIVELINK = Layout("livelink", _capitals(_weights(SHAPES) + _angles(HEAD + EYES)))
-LAYOUTS = {known.name: known for known in (ARKIT, LIVELINK)}
+
+_EXPRESSIONS = tuple(f"expression{i}" for i in range(100))
+
+
+def _flame(name: str, expressions: int, *joints: str, eyelids: bool = False) -> Layout:
+    weights = tuple(Channel(name, "weight", -4.0, 4.0) for name in _EXPRESSIONS[:expressions])
+    lids = _weights(("eyelidLeft", "eyelidRight")) if eyelids else ()
+    return Layout(name, weights + lids + _angles(joint + axis for joint in joints for axis in "XYZ"))
+
+
+FLAME56 = _flame("flame56", 50, "neck", "jaw")
+FLAME106 = _flame("flame106", 100, "global", "jaw")
+FLAME = _flame("flame", 100, "global", "neck", "jaw", "leftEye", "rightEye", eyelids=True)
+LAYOUTS = {known.name: known for known in (ARKIT, LIVELINK, FLAME56, FLAME106, FLAME)}
 
 
 def layout(name: str | Layout) -> Layout:

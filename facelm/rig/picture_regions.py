@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from facelm.files import atomic_path
-from facelm.rig.blendshape import load_rig
+from facelm.rig.load import load_rig
 from facelm.rig.render import INK, PAPER, Stage
 from facelm.rig.surface import Surface, surfaces
 

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
-from facelm.rig.blendshape import BlendshapeRig, load_rig
+from facelm.rig.blendshape import BlendshapeRig
+from facelm.rig.load import load_rig
 from facelm.rig.surface import Surface, surfaces, texture
 
 BACKGROUND = ((0.93, 0.935, 0.945), (0.70, 0.725, 0.76))  # top and bottom are mixed between the two, linear RGB 0..1

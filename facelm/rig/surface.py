@@ -69,7 +69,7 @@ PARTS = {  # name: the rig's groups, colour, gloss
 @lru_cache(maxsize=4)
 def surfaces(rig: BlendshapeRig, smooth: bool) -> tuple[Surface, ...]:
     """The surfaces of a rig; with `smooth`, quads are subdivided once (Catmull and Clark 1978), for pictures."""
-    default_head = "helper-tongue" in rig.groups  # what the texture and the cut are made for
+    default_head = "helper-l-eyelashes-1" in rig.groups  # what the texture and the cut are made for
     found = []
     for name, (groups, color, gloss) in PARTS.items():
         faces = rig.faces[np.isin(rig.groups, groups)]

@@ -9,7 +9,7 @@ from facelm import FaceMotion
 from facelm.errors import FacelmError
 from facelm.motion.layout import ARKIT
 from facelm.rig import load_rig
-from facelm.rig.blendshape import HEAD
+from facelm.rig.load import HEAD
 
 TAKES = ("rom_3", "facial", "apfel_short_rows", "myslate_3_60fps", "emotion_161", "emotion_164", "emotion_167", "idle")
 

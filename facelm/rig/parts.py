@@ -1,0 +1,115 @@
+"""What the parts of a mesh are and where its neck is, for rigs whose file says neither. Lengths in metres."""
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from facelm.motion.layout import SHAPES
+
+NECK_TILT = np.deg2rad(30.0)  # the border between head and neck rises from the chin to the nape
+NECK_LENGTH = 0.065  # below that border the turn of the head fades out over this length
+NECK_BELOW_MOUTH, NECK_BEHIND_MOUTH = 0.25, 1.9  # the pivot, in heights of the eyes above the mouth; the default head's
+MOVES = 0.0001  # a vertex moves when it goes further than this
+CORNERS = ("mouthPress", "mouthSmile", "mouthStretch", "mouthDimple")  # they move the mouth's corners most
+
+
+def neck_weights(vertices: np.ndarray, pivot: np.ndarray) -> np.ndarray:
+    """How far each vertex (V, 3) follows a turn of the head (V,): 1 on the head, fading to 0 down the neck."""
+    up = np.array([0.0, np.cos(NECK_TILT), np.sin(NECK_TILT)])
+    x = np.clip(1 + (vertices - pivot) @ up / NECK_LENGTH, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def neck_pivot(eyes: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    """The point (3,) a head turns about, from the centres of its eyes and of its mouth (3,), by the proportions of the
+    default head.
+    """
+    height = eyes[1] - mouth[1]
+    return mouth + height * np.array([0, -NECK_BELOW_MOUTH, -NECK_BEHIND_MOUTH])
+
+
+def mouth_corners(moved: np.ndarray, skin: np.ndarray) -> list[int] | None:
+    """The vertices at the left and right corner of the mouth, or None where no shape of the rig moves them.
+
+    moved: (52, V), how far each shape of `arkit` moves each vertex; skin: (V,) which vertices are skin.
+    """
+    for name in CORNERS:
+        sides = [np.where(skin, moved[SHAPES.index(name + side)], 0) for side in ("Left", "Right")]
+        if all(side.max() > MOVES for side in sides):
+            return [int(side.argmax()) for side in sides]
+    return None
+
+
+def guess_groups(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The part each face belongs to (F,), by the names of the default head: "body" (skin and all that is not known),
+    "helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue" (also gums), and
+    "around-eyes" (lashes, tear film), which pictures leave out.
+
+    A part is a connected piece of the mesh; that which the shapes move most is skin. An eyeball is about as high as
+    wide, lies behind the lids and does not change its form when they blink. What lies inside the mouth is upper teeth
+    when jawOpen leaves it, lower teeth when it moves it rigidly, else tongue.
+    rest: (V, 3) m. deltas: (52, V, 3) m, in the order of the `arkit` layout. faces: (F, 3 or 4).
+    """
+    piece = _pieces(rest, deltas, faces)
+    moved = np.linalg.norm(deltas, axis=2)
+    most = np.bincount(piece, moved.max(0)).argmax()
+    skin = piece == most
+    lids = {side: rest[_lid(moved[SHAPES.index(f"eyeBlink{side}")], skin)] for side in ("Left", "Right")}
+    corners = mouth_corners(moved, skin)
+    name_of = np.full(piece.max() + 1, "body", dtype="U20")
+    for one in np.setdiff1d(np.unique(piece[faces]), most):
+        at = np.flatnonzero(piece == one)
+        for side, lid in lids.items():
+            if len(lid) and _before(rest[at], lid):
+                ball = _is_ball(rest[at], deltas[SHAPES.index(f"eyeBlink{side}"), at])
+                name_of[one] = f"helper-{side[0].lower()}-eye" if ball else "around-eyes"
+        if corners is not None and _in_mouth(rest[at], rest[corners]):
+            name_of[one] = _mouth_part(rest[at], deltas[SHAPES.index("jawOpen"), at])
+    return name_of[piece[faces[:, 0]]]
+
+
+def _pieces(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The number of the connected piece of each vertex (V,). Vertices at one place that move alike are one: files for
+    graphics cards double them along the seams of a texture.
+    """
+    place = np.column_stack([rest, deltas.sum(0)]).round(6)
+    _, same = np.unique(place, axis=0, return_inverse=True)
+    same = same.ravel()
+    edges = np.concatenate([np.stack([faces[:, i - 1], faces[:, i]], 1) for i in range(faces.shape[1])])
+    count = same.max() + 1
+    near = sparse.coo_matrix((np.ones(len(edges), bool), tuple(same[edges].T)), (count, count))
+    return connected_components(near, directed=False)[1][same]
+
+
+def _lid(moved: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    return skin & (moved > 0.5 * moved[skin].max()) & (moved > MOVES)
+
+
+def _before(points: np.ndarray, lid: np.ndarray) -> bool:
+    """Whether the middle of the points lies within the opening of the eye, seen from the front."""
+    low, high = lid.min(0), lid.max(0)
+    return bool((np.abs(points.mean(0) - (low + high) / 2)[:2] < 0.75 * (high - low)[:2]).all())
+
+
+def _is_ball(points: np.ndarray, blink: np.ndarray) -> bool:
+    width, height, depth = np.ptp(points, axis=0)
+    upright = 0.7 < width / max(height, 1e-9) < 1.4 and depth > 0.35 * width
+    return upright and np.linalg.norm(blink, axis=1).max() < 0.1 * width
+
+
+def _in_mouth(points: np.ndarray, corners: np.ndarray) -> bool:
+    middle, half = corners.mean(0), np.ptp(corners[:, 0]) / 2
+    x, y, z = points.mean(0) - middle
+    return (
+        abs(x) < 1.5 * half and abs(y) < 1.2 * half and -4 * half < z < 0.5 * half and np.ptp(points[:, 0]) < 4 * half
+    )
+
+
+def _mouth_part(points: np.ndarray, opened: np.ndarray) -> str:
+    size = np.linalg.norm(np.ptp(points, axis=0))
+    if np.linalg.norm(opened, axis=1).max() < 0.1 * size:
+        return "helper-upper-teeth"
+    before, after = points - points.mean(0), points + opened - (points + opened).mean(0)
+    u, _, v = np.linalg.svd(before.T @ after)
+    turned = before @ (u * [1, 1, np.sign(np.linalg.det(u @ v))]) @ v
+    return "helper-lower-teeth" if np.linalg.norm(turned - after, axis=1).max() < 0.05 * size else "helper-tongue"

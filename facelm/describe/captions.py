@@ -9,6 +9,7 @@ Annotation follows the field's practice (MMHead, supplement B: present simple, c
 
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -26,6 +27,25 @@ from facelm.describe.lexicon import (
     SHOW_VERBS,
     UNIT_WORDS,
 )
+from facelm.describe.phrases import (
+    AGAIN,
+    GAZE_PARTS,
+    HEAD_HELD,
+    HEAD_PARTS,
+    LAST,
+    MORE_LEVELS,
+    PAUSE,
+    QUICK,
+    RELEASE,
+    SHORT,
+    SLOW,
+    SOON,
+    THEN,
+    TIMES,
+    UNIT_PARTS,
+    Part,
+    third_person,
+)
 from facelm.describe.plan import Item, Phase, Plan
 from facelm.describe.units import EMOTIONS, UNITS
 
@@ -40,11 +60,6 @@ RELATIVE = (
 
 
 # ---------------------------------------------------------------- facts -> words
-
-
-def third_person(verb: str) -> str:
-    """The verb's third person: press -> presses, smile -> smiles."""
-    return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "z")) else "s")
 
 
 @dataclass(frozen=True)
@@ -173,78 +188,135 @@ def _sentence(words: str) -> str:
 
 # ---------------------------------------------------------------- words -> facts
 
-_LINKS = re.compile(r"\b(?:and then|then|after that|next|finally)\b|[.;]")
+
+def _any(phrases: Iterable[str]) -> str:
+    """A pattern for any of some phrases, the longest first."""
+    return "|".join(sorted(map(re.escape, phrases), key=len, reverse=True))
+
+
+_LINKS = re.compile(rf"\b(?:{_any((*THEN, *SOON, *PAUSE, *LAST))})\b|[.;]")
+_FILLERS = re.compile(  # "then relaxes" ends a movement; "then relaxes the face" is a phase of its own
+    rf"\b(?:{_any((*sum(RELEASE.values(), ()), *QUICK, *SLOW, *SHORT, *AGAIN, *TIMES[2][1:]))})\b(?! the face)"
+)
+_OWNER = re.compile(r"\b(?:her|his|their|its|(?:the|a|an) \w+'s)\b")  # her brows, the person's brows: the brows
 _LEVELS = {
-    word: level for table in (ADVERBS, DEGREES, AMOUNTS) for level, words in table.items() for word in words if word
+    word: level
+    for table in (ADVERBS, DEGREES, AMOUNTS, MORE_LEVELS)
+    for level, words in table.items()
+    for word in words
+    if word
 }
+_LONG_LEVELS = re.compile(rf"\b(?:{_any(word for word in _LEVELS if ' ' in word)})\b")
 
 
-_LEVEL_WORDS = sorted(_LEVELS, key=len, reverse=True)
+class _Words(dict[str, "_Words"]):
+    """A tree of phrases, word by word; `item` is what the words up to here mean (intensity left open)."""
+
+    item: Item | None = None
 
 
 @cache
-def _lexicon() -> tuple[re.Pattern[str], dict[str, Item]]:
-    """Every phrase, longest first, as one pattern, and the item each phrase means (intensity left open).
+def _lexicon() -> _Words:
+    """Every phrase of the lexicon in each of its forms."""
+    tree = _Words()
 
-    An adverb of intensity may stand before a phrase, after it, or between its verb and the rest.
-    """
-    phrases: dict[str, Item] = {}
-    patterns: dict[str, str] = {}
-    levels = "|".join(_LEVEL_WORDS)
+    def add(phrase: str, item: Item) -> None:
+        node = tree
+        for word in phrase.split():
+            node = node.setdefault(word, _Words())
+        node.item = node.item or item
 
-    def add(verb: str, rest: str, item: Item) -> None:
-        for form in (verb, third_person(verb)):
-            phrase = f"{form} {rest}".strip()
-            phrases.setdefault(phrase, item)
-            patterns[phrase] = re.escape(form) + (f"(?: (?:{levels}))? {re.escape(rest)}" if rest else "")
+    def add_person(verb: str, rest: str, item: Item) -> None:
+        add(f"{verb} {rest}", item)
+        add(f"{third_person(verb)} {rest}", item)
 
-    for code, forms in UNIT_WORDS.items():
-        for verb, both, one in forms:
-            for shown in ("left", "right") if one else ():
-                add(verb, one.format(side=shown), Item("unit", code, shown))
+    def add_part(part: Part, item: Item) -> None:
+        add(" ".join(part.said(item.side if item.kind == "unit" else None)), item)
+
+    for code, unit in UNITS.items():
+        middle = Item("unit", code, "both" if unit.sides else None)
+        one_sided = [Item("unit", code, side) for side in ("left", "right") if unit.sides]
+        for verb, both, one in UNIT_WORDS[code]:
+            for item in one_sided if one else ():
+                add_person(verb, one.format(side=item.side), item)
             if both or verb == "smile":
-                add(verb, both, Item("unit", code, "both" if UNITS[code].sides else None))
-    for (name, side), head_forms in HEAD_PHRASES.items():
-        for verb, rest in head_forms:
-            add(verb, rest, Item("head", name, side))
-    for name, gaze_forms in GAZE_PHRASES.items():
-        for verb, rest in gaze_forms:
-            add(verb, rest, Item("gaze", name))
-    for name, blink_forms in BLINK_PHRASES.items():
-        for verb, rest in blink_forms:
-            add(verb, rest, Item("blink", name))
+                add_person(verb, both, middle)
+        for part in UNIT_PARTS[code]:
+            for item in one_sided if part.one else ():
+                add_part(part, item)
+            if part.both:
+                add_part(part, middle)
+    for table in (HEAD_PHRASES, HEAD_HELD):
+        for (name, side), forms in table.items():
+            for verb, rest in forms:
+                add_person(verb, rest, Item("head", name, side))
+    for (name, side), parts in HEAD_PARTS.items():
+        for part in parts:
+            add_part(part, Item("head", name, side))
+    for name, forms in GAZE_PHRASES.items():
+        for verb, rest in forms:
+            add_person(verb, rest, Item("gaze", name))
+        for part in GAZE_PARTS[name]:
+            add_part(part, Item("gaze", name))
+    for name, forms in BLINK_PHRASES.items():
+        for verb, rest in forms:
+            add_person(verb, rest, Item("blink", name))
     for name, (adjectives, nouns) in EMOTION_WORDS.items():
         for word in (*adjectives, *nouns):
-            phrases.setdefault(word, Item("emotion", name))
+            add(word, Item("emotion", name))
             for side in ("left", "right") if EMOTIONS[name].sided else ():
-                phrases[f"{word} on the {side}"] = Item("emotion", name, side)
-    longest = sorted(phrases, key=len, reverse=True)
-    pattern = "|".join(patterns.get(phrase, re.escape(phrase)) for phrase in longest)
-    return re.compile(rf"(?:\b(?P<before>{levels}) )?\b(?P<phrase>{pattern})\b(?: (?P<after>{levels})\b)?"), phrases
+                add(f"{word} on the {side}", Item("emotion", name, side))
+    return tree
 
 
 def items_in_words(text: str) -> list[list[Item]]:
     """The items that sentences state, phase by phase, in order of telling; phases without any are kept as neutral.
 
-    Words outside the lexicon are passed over: a caption is scored by what can be read from it.
+    Words outside the lexicon are passed over: a caption is scored by what can be read from it. An adverb of intensity
+    may stand before a phrase, after it or inside it; an owner ("her brows") and words such as "slowly" change nothing.
     """
-    pattern, phrases = _lexicon()
-    words = " ".join(text.lower().replace(",", " , ").split())
+    words = " ".join(_OWNER.sub("the", text.lower()).replace(",", " , ").split())
+    words = _LONG_LEVELS.sub(lambda match: match[0].replace(" ", "_"), _FILLERS.sub(" ", words))
     phases = []
     for part in _LINKS.split(words):
-        items = []
-        for match in pattern.finditer(part):
-            said, level = match["phrase"], match["before"] or match["after"]
-            if said not in phrases:  # an adverb inside
-                level = next(word for word in _LEVEL_WORDS if f" {word} " in said)
-                said = said.replace(f" {level} ", " ", 1)
-            item = phrases[said]
-            if item.kind in ("emotion", "unit"):
-                item = Item(item.kind, item.name, item.side, _LEVELS[level] if level else "moderate")
-            items.append(item)
         if part.strip(" ,"):
-            phases.append(items)
+            phases.append(_items(part.split()))
     return phases
+
+
+def _items(words: list[str]) -> list[Item]:
+    items = []
+    levels = [_LEVELS.get(word.replace("_", " ")) for word in words]
+    free = None  # the level just before the word looked at, if no phrase has it yet
+    place = 0
+    while place < len(words):
+        item, end, inside = _longest(words, levels, place)
+        if item is None:
+            free = levels[place]
+            place += 1
+            continue
+        level = inside or free
+        if not level and end < len(words) and levels[end]:
+            level, end = levels[end], end + 1
+        items.append(replace(item, intensity=level or "moderate") if item.kind in ("emotion", "unit") else item)
+        place, free = end, None
+    return items
+
+
+def _longest(words: list[str], levels: list[str | None], start: int) -> tuple[Item | None, int, str | None]:
+    """The longest phrase that starts at a word: its item, the word after it, and the level inside it."""
+    found: tuple[Item | None, int, str | None] = (None, start, None)
+    node, inside = _lexicon(), None
+    for place in range(start, len(words)):
+        if words[place] in node:
+            node = node[words[place]]
+            if node.item:
+                found = (node.item, place + 1, inside)
+        elif levels[place] and place > start:
+            inside = levels[place]
+        else:
+            break
+    return found
 
 
 def facts_in_words(text: str) -> list[set[Fact]]:

@@ -4,6 +4,7 @@ import click
 
 from facelm import __version__
 from facelm.cli.chat import chat
+from facelm.cli.clean import clean
 from facelm.cli.files import convert, info, render
 from facelm.cli.make import base, corpus, merge
 from facelm.cli.model import animate, describe, evaluate
@@ -45,5 +46,5 @@ def main() -> None:
     """
 
 
-for verb in (animate, base, chat, convert, corpus, describe, evaluate, info, merge, render):
+for verb in (animate, base, chat, clean, convert, corpus, describe, evaluate, info, merge, render):
     main.add_command(verb)

@@ -59,27 +59,34 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     ticks, values, lines = ticks[forward], values[forward], lines[forward]
 
     grid = find_grid(ticks)
-    bridged = 0
+    holes: tuple[tuple[int, int], ...] = ()
     if short_rows != "drop":
         _refuse_long_gaps(path, ticks, lines)
         if grid.frames is None:
             values = _interpolate((ticks - ticks[0]) * float(grid.rate) / TICKS, values)
         else:
-            bridged = int(grid.frames[-1] + 1 - len(values))
-            if bridged:
+            holes = _holes(grid.frames)
+            if holes:
                 values = _interpolate(grid.frames, values)
     report = LoadReport(
         path=str(path),
         rows=len(table.values),
         fps=float(grid.rate),
         short_rows=len(table.short),
-        bridged=bridged,
+        bridged=sum(end - first for first, end in holes),
         repeated=repeated,
         jitter=grid.frames is None and short_rows != "drop",
         absent=table.absent,
         dialect=DIALECT,
+        holes=holes,
     )
     return FaceMotion(values, grid.rate, LIVELINK, start=Fraction(int(ticks[0] % DAY), TICKS)), report
+
+
+def _holes(frames: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """(first, end) of the frames that are missing between increasing frame numbers."""
+    after = np.flatnonzero(np.diff(frames) > 1)
+    return tuple((int(frames[i]) + 1, int(frames[i + 1])) for i in after)
 
 
 def write(motion: FaceMotion, path: Path) -> None:

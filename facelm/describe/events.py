@@ -9,23 +9,19 @@ count from 0.1 rad, the dead band of MMHead's head-pose words (supplement A).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.signal import find_peaks
 
 from facelm.describe.facts import Fact
+from facelm.describe.head import HEAD_DEAD_BAND, POSES, nods, shakes
+from facelm.describe.tracks import COLUMNS, FPS, GAZE_DIRECTIONS, Tracks, tracks, without_blinks
 from facelm.describe.units import UNITS
 from facelm.motion import FaceMotion
 
-FPS = 25.0
-HEAD_DEAD_BAND = 0.1  # rad
-NOD_PROMINENCE = 0.055  # rad, of each dip of a nod
-SHAKE_PROMINENCE = 0.06  # rad, of each swing of a shake
 GAZE_THRESHOLD = 0.25  # of an eyeLook coefficient
 ONE_SIDE_RATIO = 0.45  # the weaker side under this share of the stronger: shown on one side
 HELD_PERCENTILE = 65
 SETTLE = 0.35  # s at a phase's start that belong to the change into it
 SHORTEST_PHASE = 0.6  # s
-LONGEST_BLINK = 0.5  # s; eyes closed for longer are an eye closure (AU43)
 BLINK_DEPTH = 0.45  # eyelids this far closed make a blink
 
 
@@ -60,50 +56,23 @@ def measure(motion: FaceMotion, phases: int = 1) -> list[PhaseFacts]:
     Returns:
         `phases` entries in order; fewer if the motion is too short for that many.
     """
-    values = _working_values(motion)
-    levels = _unit_levels(values)
-    entries = []
-    for start, end in _split(_face_track(levels), phases):
-        entries.append(PhaseFacts(start / FPS, end / FPS, _phase_levels(values, levels, start, end)))
-    return entries
+    curves = tracks(motion)
+    return [
+        PhaseFacts(start / FPS, end / FPS, phase_levels(curves, start, end))
+        for start, end in _split(curves.smooth_levels, phases)
+    ]
 
 
 def blink_times(motion: FaceMotion) -> list[float]:
     """Seconds at which the eyes are most closed in each blink (closed by 0.45 or more, for at most 0.5 s)."""
-    values = _working_values(motion)
-    lids = np.minimum(values["eyeBlinkLeft"], values["eyeBlinkRight"])
-    lids = np.concatenate([[0.0], lids - _opened(lids), [0.0]])
-    peaks, _ = find_peaks(lids, height=BLINK_DEPTH, prominence=0.3)
-    return [float((peak - 1) / FPS) for peak in peaks]
+    return [frame / FPS for frame, _ in blinks(tracks(motion).lids)]
 
 
-def _working_values(motion: FaceMotion) -> dict[str, np.ndarray]:
-    motion = motion.to("arkit")
-    if abs(motion.fps - FPS) > 1e-6 and len(motion) > 1:
-        motion = motion.resample(FPS)
-    return dict(zip(motion.layout.names, motion.values.T.astype(float), strict=True))
-
-
-def _opened(lids: np.ndarray) -> np.ndarray:
-    """Lid closure without blinks: what stays closed for longer than a blink."""
-    return grey_opening(lids, size=min(len(lids), round(LONGEST_BLINK * FPS)))
-
-
-def _unit_levels(values: dict[str, np.ndarray]) -> dict[tuple[str, str | None], np.ndarray]:
-    """(unit code, "left" | "right" | None) -> its level over time as a share of the unit's peak, shape (T,)."""
-    levels = {}
-    for unit in UNITS.values():
-        for side in ("left", "right") if unit.sides else (None,):
-            tracks = [values[channel] for channel in unit.side_channels(side)]
-            if unit.code == "AU43":
-                tracks = [_opened(track) for track in tracks]
-            levels[unit.code, side] = np.mean(tracks, axis=0) / unit.peak
-    return levels
-
-
-def _face_track(levels: dict[tuple[str, str | None], np.ndarray]) -> np.ndarray:
-    """(T, units and sides), lightly smoothed."""
-    return gaussian_filter1d(np.stack(list(levels.values()), axis=1), 1.0, axis=0)
+def blinks(lids: np.ndarray) -> list[tuple[int, float]]:
+    """(frame, closure 0 to 1) of each blink in the closure of the lids (T,)."""
+    short = np.concatenate([[0.0], lids - without_blinks(lids), [0.0]])
+    peaks, _ = find_peaks(short, height=BLINK_DEPTH, prominence=0.3)
+    return [(int(peak) - 1, float(lids[peak - 1])) for peak in peaks]
 
 
 def _split(track: np.ndarray, count: int) -> list[tuple[int, int]]:
@@ -137,75 +106,51 @@ def _split(track: np.ndarray, count: int) -> list[tuple[int, int]]:
     return list(zip(borders, borders[1:], strict=False))
 
 
-def _phase_levels(
-    values: dict[str, np.ndarray], levels: dict[tuple[str, str | None], np.ndarray], start: int, end: int
-) -> dict[Fact, float]:
+def phase_levels(curves: Tracks, start: int, end: int) -> dict[Fact, float]:
+    """What is held from frame `start` up to `end`: fact -> its size, as in `PhaseFacts.levels`."""
     length = end - start
     core = slice(
         start + min(round(SETTLE * FPS), length // 3), max(start + 1, end - min(round(0.2 * FPS), length // 6))
     )
-
-    def held(track: np.ndarray) -> float:
-        return float(np.percentile(track[core], HELD_PERCENTILE))
-
+    levels = np.percentile(curves.levels[core], HELD_PERCENTILE, axis=0)
     found: dict[Fact, float] = {}
     for unit in UNITS.values():
+        least = unit.threshold / unit.peak
         if not unit.sides:
-            level = held(levels[unit.code, None])
-            if level * unit.peak >= unit.threshold:
+            level = float(levels[COLUMNS[unit.code, None]])
+            if level >= least:
                 found[Fact(unit.code)] = level
             continue
-        left, right = held(levels[unit.code, "left"]), held(levels[unit.code, "right"])
+        left, right = float(levels[COLUMNS[unit.code, "left"]]), float(levels[COLUMNS[unit.code, "right"]])
         strong, weak = max(left, right), min(left, right)
-        if strong * unit.peak < unit.threshold:
+        if strong < least:
             continue
-        if weak * unit.peak >= unit.threshold and weak >= ONE_SIDE_RATIO * strong:
+        if weak >= least and weak >= ONE_SIDE_RATIO * strong:
             found[Fact(unit.code, "both")] = (left + right) / 2
         else:
             found[Fact(unit.code, "left" if left > right else "right")] = strong
-    found.update(_head(values, start, end, core))
-    gaze = {
-        "left": values["eyeLookOutLeft"] + values["eyeLookInRight"],
-        "right": values["eyeLookInLeft"] + values["eyeLookOutRight"],
-        "up": values["eyeLookUpLeft"] + values["eyeLookUpRight"],
-        "down": values["eyeLookDownLeft"] + values["eyeLookDownRight"],
-    }
-    direction, size = max(((name, held(track) / 2) for name, track in gaze.items()), key=lambda pair: pair[1])
-    if size >= GAZE_THRESHOLD:
-        found[Fact("gaze", direction)] = size
+    found.update(_head(curves.smooth_head, start, end, core))
+    gaze = np.percentile(curves.gaze[core], HELD_PERCENTILE, axis=0)
+    if gaze.max() >= GAZE_THRESHOLD:
+        found[Fact("gaze", GAZE_DIRECTIONS[int(gaze.argmax())])] = float(gaze.max())
     return found
 
 
-def _head(values: dict[str, np.ndarray], start: int, end: int, core: slice) -> dict[Fact, float]:
+def _head(angles: np.ndarray, start: int, end: int, core: slice) -> dict[Fact, float]:
     """At most one gesture an axis; a nod or a shake rules out a pose on its axis."""
     found: dict[Fact, float] = {}
-    pitch, yaw, roll = (
-        gaussian_filter1d(values[name], 1.0) if len(values[name]) > 1 else values[name]
-        for name in ("headPitch", "headYaw", "headRoll")
-    )
-    dips = _swings(pitch[start:end], NOD_PROMINENCE)
-    if dips[0] >= 2:
-        found[Fact("head nod")] = float(np.ptp(pitch[start:end]))
-    swings = _swings(yaw[start:end], SHAKE_PROMINENCE)
-    if sum(swings) >= 3 and min(swings) >= 1:
-        found[Fact("head shake")] = float(np.ptp(yaw[start:end]))
-    poses = []
-    if Fact("head nod") not in found:
-        poses.append((pitch, Fact("head down"), Fact("head up")))
-    if Fact("head shake") not in found:
-        poses.append((yaw, Fact("head turn", "left"), Fact("head turn", "right")))
-    poses.append((roll, Fact("head tilt", "right"), Fact("head tilt", "left")))
-    for track, positive, negative in poses:
-        high = float(np.percentile(track[core], HELD_PERCENTILE))
-        low = float(np.percentile(track[core], 100 - HELD_PERCENTILE))
-        angle, fact = (high, positive) if high > -low else (low, negative)
-        if abs(angle) >= HEAD_DEAD_BAND:
-            found[fact] = abs(angle)
+    yaw, pitch = angles[start:end, 0], angles[start:end, 1]
+    moving: set[int] = set()
+    if nods(pitch):
+        found[Fact("head nod")] = float(np.ptp(pitch))
+        moving.add(1)
+    if shakes(yaw):
+        found[Fact("head shake")] = float(np.ptp(yaw))
+        moving.add(0)
+    high = np.percentile(angles[core], HELD_PERCENTILE, axis=0)
+    low = np.percentile(angles[core], 100 - HELD_PERCENTILE, axis=0)
+    for axis, sign, fact in POSES:
+        angle, opposite = (high[axis], -low[axis]) if sign > 0 else (-low[axis], high[axis])
+        if axis not in moving and angle >= HEAD_DEAD_BAND and (angle > opposite or (angle == opposite and sign < 0)):
+            found[fact] = float(angle)
     return found
-
-
-def _swings(track: np.ndarray, prominence: float) -> tuple[int, int]:
-    """How many peaks and how many troughs of at least `prominence` a track has."""
-    if len(track) < 3:
-        return 0, 0
-    return len(find_peaks(track, prominence=prominence)[0]), len(find_peaks(-track, prominence=prominence)[0])

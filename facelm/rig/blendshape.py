@@ -9,7 +9,7 @@ import numpy as np
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
 from facelm.motion.layout import ARKIT, SHAPES
-from facelm.rig.parts import mouth_corners
+from facelm.rig.parts import centres, estimated_neck, neck_weights
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 LIP_SHAPES = ("mouthPucker", "mouthRollUpper", "mouthRollLower", "mouthPressLeft", "mouthPressRight")
 LIP_MIN = 0.004  # a lip vertex moves further than this under one of LIP_SHAPES ...
 LIP_ELLIPSE = (0.026, 0.011)  # ... and lies within this half width and half height of the mouth's centre
-FACE_MIN = 0.0001  # a face vertex moves further than this under any shape
+FACE_MIN = 0.0001  # a face vertex moves further than this under any shape ...
+FACE_REACH = 1.4  # ... and lies no further below or behind the mouth than so many heights of the eyes above it
 
 
 class BlendshapeRig:
@@ -29,7 +30,8 @@ class BlendshapeRig:
     names: the 52 shapes, in the order of the `arkit` layout; `absent` are those this head cannot do (zero deltas).
     rest: (V, 3) float32. deltas: (52, V, 3) float32. faces: (F, 3 or 4) int32. groups: the part each face belongs to
     (F,), "body" being skin. neck_pivot: (3,), the point the head turns about; head_weight: (V,), how far each vertex
-    follows the turn (1 head, 0 below the neck). masks: boolean (V,) regions that replace or add to those found.
+    follows the turn (1 head, 0 below the neck); without them both are estimated from eyes and mouth.
+    masks: boolean (V,) regions that replace or add to those found.
     """
 
     layout = ARKIT.name
@@ -54,8 +56,6 @@ class BlendshapeRig:
         self.deltas = np.ascontiguousarray(deltas, np.float32)
         self.faces = np.ascontiguousarray(faces, np.int32)
         self.groups = np.full(len(faces), "body") if groups is None else np.asarray(groups)
-        self.neck_pivot = np.zeros(3, np.float32) if neck_pivot is None else np.asarray(neck_pivot, np.float32)
-        self.head_weight = np.ones(count, np.float32) if head_weight is None else np.asarray(head_weight, np.float32)
         self.absent = tuple(name for name, delta in zip(SHAPES, self.deltas, strict=True) if not delta.any())
         self._masks = {name: np.asarray(mask, bool) for name, mask in (masks or {}).items()}
         for name, mask in self._masks.items():
@@ -63,6 +63,14 @@ class BlendshapeRig:
                 raise FacelmError(
                     f"the region {name} has the shape {mask.shape}; a rig of {count} vertices needs ({count},)"
                 )
+        skin, eyes = self.part("body"), self._masks.get("eyes", self.part("helper-l-eye", "helper-r-eye"))
+        self._centres = centres(self.rest, self.deltas, skin, eyes)
+        if neck_pivot is None:
+            neck_pivot = np.zeros(3) if self._centres is None else estimated_neck(*self._centres)
+            if head_weight is None:
+                head_weight = neck_weights(self.rest, neck_pivot)
+        self.neck_pivot = np.asarray(neck_pivot, np.float32)
+        self.head_weight = np.ones(count, np.float32) if head_weight is None else np.asarray(head_weight, np.float32)
         self._tensors: dict[Any, tuple[torch.Tensor, ...]] = {}
 
     @cached_property
@@ -73,29 +81,19 @@ class BlendshapeRig:
         skin, eyes = self.part("body"), self.part("helper-l-eye", "helper-r-eye")
         moved = np.linalg.norm(self.deltas, axis=2)
         face = skin & (moved.max(0) > FACE_MIN)
-        found = {"face": face, "eyes": eyes} | self._masks
-        if "lips" not in found:
-            found["lips"] = self._lips(skin, moved)
+        lips = np.zeros(len(self.rest), bool)
+        if self._centres is not None:
+            (_, eyes_up, _), mouth = self._centres
+            across, up, depth = (self.rest - mouth).T
+            reach = FACE_REACH * (eyes_up - mouth[1])
+            face &= (up > -reach) & (depth > -reach)
+            near = (across / LIP_ELLIPSE[0]) ** 2 + (up / LIP_ELLIPSE[1]) ** 2 < 1
+            lips = skin & near & (moved[[self.names.index(name) for name in LIP_SHAPES]].max(0) > LIP_MIN)
+        found = {"lips": lips, "face": face, "eyes": eyes} | self._masks
         if "upper_face" not in found:
-            lowest = self.rest[found["eyes"], 1].min() if found["eyes"].any() else self.rest[face, 1].mean()
+            lowest = self.rest[found["eyes"], 1].min() if found["eyes"].any() else self.rest[found["face"], 1].mean()
             found["upper_face"] = found["face"] & (self.rest[:, 1] >= lowest)
         return found
-
-    def _lips(self, skin: np.ndarray, moved: np.ndarray) -> np.ndarray:
-        corners = mouth_corners(moved, skin)
-        if corners is None:
-            return np.zeros(len(self.rest), bool)
-        across, up, _ = (self.rest - self.rest[corners].mean(0)).T
-        near = (across / LIP_ELLIPSE[0]) ** 2 + (up / LIP_ELLIPSE[1]) ** 2 < 1
-        return skin & near & (moved[[self.names.index(name) for name in LIP_SHAPES]].max(0) > LIP_MIN)
-
-    def eye_centre(self) -> np.ndarray:
-        """(3,): the middle between the eyes; where the head has no eyeballs, of what a blink moves most."""
-        if self.regions["eyes"].any():
-            return self.rest[self.regions["eyes"]].mean(0)
-        blink = np.linalg.norm(self.deltas[[self.names.index(f"eyeBlink{s}") for s in ("Left", "Right")]], axis=2)
-        lids = blink.max(0) >= 0.5 * blink.max()
-        return (self.rest[lids].min(0) + self.rest[lids].max(0)) / 2
 
     def part(self, *groups: str) -> np.ndarray:
         """Boolean (V,): the vertices of the faces of these groups."""

@@ -13,7 +13,7 @@ import numpy as np
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion.layout import SHAPES
 from facelm.rig.blendshape import BlendshapeRig
-from facelm.rig.parts import guess_groups, neck_pivot, neck_weights
+from facelm.rig.parts import guess_groups
 
 HEAD = Path(__file__).parent / "assets" / "head.npz"
 UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001}
@@ -97,16 +97,11 @@ def assemble(
     if weight is not None and len(weight) != len(rest):
         raise FacelmError(f"{source} has {len(weight)} entries in head_weight for {len(rest)} vertices")
     try:
-        rig = BlendshapeRig(
+        return BlendshapeRig(
             rest, arkit, faces, groups, None if pivot is None else np.asarray(pivot) * scale, weight, masks
         )
     except FacelmError as error:
         raise FacelmError(f"{source}: {error}") from error
-    if pivot is None and rig.regions["lips"].any():
-        rig.neck_pivot = neck_pivot(rig.eye_centre(), rest[rig.regions["lips"]].mean(0)).astype(np.float32)
-        if weight is None:
-            rig.head_weight = neck_weights(rest, rig.neck_pivot).astype(np.float32)
-    return rig
 
 
 def _corners(source: str, faces: np.ndarray, count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ NECK_TILT = np.deg2rad(30.0)  # the border between head and neck rises from the 
 NECK_LENGTH = 0.065  # below that border the turn of the head fades out over this length
 NECK_BELOW_MOUTH, NECK_BEHIND_MOUTH = 0.25, 1.9  # the pivot, in heights of the eyes above the mouth; the default head's
 MOVES = 0.0001  # a vertex moves when it goes further than this
-CORNERS = ("mouthPress", "mouthSmile", "mouthStretch", "mouthDimple")  # they move the mouth's corners most
+CORNERS = ("mouthPress", "mouthSmile", "mouthStretch", "mouthDimple", "mouthFrown")  # they move the mouth's corners
 
 
 def neck_weights(vertices: np.ndarray, pivot: np.ndarray) -> np.ndarray:
@@ -20,24 +20,43 @@ def neck_weights(vertices: np.ndarray, pivot: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def neck_pivot(eyes: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+def estimated_neck(eyes: np.ndarray, mouth: np.ndarray) -> np.ndarray:
     """The point (3,) a head turns about, from the centres of its eyes and of its mouth (3,), by the proportions of the
     default head.
     """
-    height = eyes[1] - mouth[1]
-    return mouth + height * np.array([0, -NECK_BELOW_MOUTH, -NECK_BEHIND_MOUTH])
+    return mouth + (eyes[1] - mouth[1]) * np.array([0, -NECK_BELOW_MOUTH, -NECK_BEHIND_MOUTH])
 
 
-def mouth_corners(moved: np.ndarray, skin: np.ndarray) -> list[int] | None:
-    """The vertices at the left and right corner of the mouth, or None where no shape of the rig moves them.
+def centres(
+    rest: np.ndarray, deltas: np.ndarray, skin: np.ndarray, eyes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The points (3,) between the eyes and between the corners of the mouth; None where the shapes do not tell.
 
-    moved: (52, V), how far each shape of `arkit` moves each vertex; skin: (V,) which vertices are skin.
+    Where there are no eyeballs, the eyes are what a blink moves most.
+    rest: (V, 3), deltas: (52, V, 3), skin and eyes: boolean (V,).
     """
+    corners = mouth_corners(rest, deltas, skin)
+    if not eyes.any():
+        eyes = _lid(
+            np.linalg.norm(deltas[[SHAPES.index("eyeBlinkLeft"), SHAPES.index("eyeBlinkRight")]], axis=2).max(0), skin
+        )
+    if corners is None or not eyes.any():
+        return None
+    return (rest[eyes].min(0) + rest[eyes].max(0)) / 2, corners.mean(0)
+
+
+def mouth_corners(rest: np.ndarray, deltas: np.ndarray, skin: np.ndarray) -> np.ndarray | None:
+    """The corners of the mouth (2, 3), left and right, or None where no shape of the rig moves them.
+
+    They are the skin that one of CORNERS moves furthest: that which finds them at median height, because on some heads
+    one or the other moves the chin or a cheek further. rest: (V, 3), deltas: (52, V, 3), skin: (V,) bool.
+    """
+    found = []
     for name in CORNERS:
-        sides = [np.where(skin, moved[SHAPES.index(name + side)], 0) for side in ("Left", "Right")]
-        if all(side.max() > MOVES for side in sides):
-            return [int(side.argmax()) for side in sides]
-    return None
+        moved = np.linalg.norm(deltas[[SHAPES.index(name + side) for side in ("Left", "Right")]], axis=2) * skin
+        if moved.max(1).min() > MOVES:
+            found.append(rest[moved.argmax(1)])
+    return sorted(found, key=lambda pair: pair[:, 1].mean())[len(found) // 2] if found else None
 
 
 def guess_groups(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -55,7 +74,7 @@ def guess_groups(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.
     most = np.bincount(piece, moved.max(0)).argmax()
     skin = piece == most
     lids = {side: rest[_lid(moved[SHAPES.index(f"eyeBlink{side}")], skin)] for side in ("Left", "Right")}
-    corners = mouth_corners(moved, skin)
+    corners = mouth_corners(rest, deltas, skin)
     name_of = np.full(piece.max() + 1, "body", dtype="U20")
     for one in np.setdiff1d(np.unique(piece[faces]), most):
         at = np.flatnonzero(piece == one)
@@ -63,22 +82,23 @@ def guess_groups(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.
             if len(lid) and _before(rest[at], lid):
                 ball = _is_ball(rest[at], deltas[SHAPES.index(f"eyeBlink{side}"), at])
                 name_of[one] = f"helper-{side[0].lower()}-eye" if ball else "around-eyes"
-        if corners is not None and _in_mouth(rest[at], rest[corners]):
+        if corners is not None and _in_mouth(rest[at], corners):
             name_of[one] = _mouth_part(rest[at], deltas[SHAPES.index("jawOpen"), at])
     return name_of[piece[faces[:, 0]]]
 
 
 def _pieces(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The number of the connected piece of each vertex (V,). Vertices at one place that move alike are one: files for
-    graphics cards double them along the seams of a texture.
+    """The number of the connected piece of each vertex (V,). Vertices on borders, at one place, moving alike, are one:
+    files for graphics cards double them along the seams of a texture. Lashes that end on a lid stay apart from it.
     """
-    place = np.column_stack([rest, deltas.sum(0)]).round(6)
-    _, same = np.unique(place, axis=0, return_inverse=True)
-    same = same.ravel()
     edges = np.concatenate([np.stack([faces[:, i - 1], faces[:, i]], 1) for i in range(faces.shape[1])])
-    count = same.max() + 1
-    near = sparse.coo_matrix((np.ones(len(edges), bool), tuple(same[edges].T)), (count, count))
-    return connected_components(near, directed=False)[1][same]
+    _, which, uses = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True)
+    border = np.unique(edges[uses[which.ravel()] == 1])
+    place = np.column_stack([rest[border], deltas[:, border].sum(0)]).round(6)
+    _, first, group = np.unique(place, axis=0, return_index=True, return_inverse=True)
+    edges = np.concatenate([edges, np.stack([border, border[first][group.ravel()]], 1)])
+    near = sparse.coo_matrix((np.ones(len(edges), bool), tuple(edges.T)), (len(rest), len(rest)))
+    return connected_components(near, directed=False)[1]
 
 
 def _lid(moved: np.ndarray, skin: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
-"""Corpora: a synthesised performer, the compositional hold-out, and Parquet files of clips with words."""
+"""Corpora: clips with words and sound in Parquet shards, synthesised or made of somebody's takes."""
 
-from facelm.corpus.build import load_corpus, motion, synthesise
+from facelm.corpus.schema import motion
+from facelm.corpus.shards import load_corpus, write_corpus
+from facelm.corpus.synth import synthesise
 
-__all__ = ["load_corpus", "motion", "synthesise"]
+__all__ = ["load_corpus", "motion", "synthesise", "write_corpus"]

@@ -25,9 +25,9 @@ def test_same_seed_same_bytes_with_any_number_of_workers(corpus: Path, tmp_path:
     synthesise(0.6, 7, tmp_path / "again", workers=2)
     synthesise(0.6, 8, tmp_path / "other")
     for split in ("train", "validation", "test"):
-        once = (corpus / f"{split}.parquet").read_bytes()
-        assert once == (tmp_path / "again" / f"{split}.parquet").read_bytes()
-        assert once != (tmp_path / "other" / f"{split}.parquet").read_bytes()
+        once = (corpus / f"{split}-00000.parquet").read_bytes()
+        assert once == (tmp_path / "again" / f"{split}-00000.parquet").read_bytes()
+        assert once != (tmp_path / "other" / f"{split}-00000.parquet").read_bytes()
 
 
 def test_the_committed_list_is_the_drawn_one_and_large_enough() -> None:
@@ -87,7 +87,7 @@ def test_wrong_requests_are_named(corpus: Path, tmp_path: Path) -> None:
         synthesise(0, 0, tmp_path / "x")
     with pytest.raises(FacelmError, match="not empty"):
         synthesise(0.1, 0, corpus)
-    with pytest.raises(FacelmError, match="train.parquet is missing"):
+    with pytest.raises(FacelmError, match="train-00000.parquet is missing"):
         load_corpus(tmp_path, "train")
     with pytest.raises(FacelmError, match="unknown split"):
         load_corpus(corpus, "dev")
@@ -104,7 +104,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("facelm.corpus.build.perform", stop)
+    monkeypatch.setattr("facelm.corpus.synth.perform", stop)
     with pytest.raises(KeyboardInterrupt):
         synthesise(0.1, 0, tmp_path / "c")
     assert not (tmp_path / "c").exists()

@@ -15,6 +15,8 @@ from facelm.lm.instructions import TASKS, example
 from facelm.lm.processor import FaceProcessor
 from facelm.lm.vocabulary import Vocabulary
 
+WORDS = ["id", "seconds", "plan", "prompts", "captions", "questions"]  # the columns examples are made of
+
 
 def _f(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
@@ -28,7 +30,7 @@ class TuneConfig:
     """
 
     base: str = _f("", "folder or Hub id of a causal LM, or the folder of a full facelm model of a former stage")
-    corpus: str = _f("", "corpus folder with train.parquet")
+    corpus: str = _f("", "corpus folder, of `facelm corpus`; its train split is used")
     motion_tokenizer: str = _f("", "folder of the motion tokenizer")
     out: str = _f("", "folder to write the model, log.jsonl and checkpoints to")
     tune: str = _f("lora", "lora: adapter and the new rows; full: all weights")
@@ -147,19 +149,19 @@ def add_adapter(model: Any, rows: Sequence[int], rank: int, alpha: int, dropout:
 def write_examples(config: TuneConfig, processor: FaceProcessor, rows: Any) -> Any:
     """A `datasets.Dataset` with columns `input_ids` and `labels`, -100 where there is no loss.
 
-    `rows` is a corpus split. Rows are visited in shuffled rounds; task and wording are drawn at each visit. Raises
-    FacelmError for an example over `max_length`, naming row, length and remedy.
+    `rows` is a corpus split. Rows are visited in shuffled rounds, each as often as its weight says; task and wording
+    are drawn at each visit. Raises FacelmError for an example over `max_length`, naming row, length and remedy, and
+    for a weight that makes no sense.
     """
     from datasets import Dataset
 
     rng = np.random.default_rng(config.seed)
-    count = config.examples or 4 * len(rows)
-    rounds = [rng.permutation(len(rows)) for _ in range(-(-count // len(rows)))]
-    order = np.concatenate(rounds)[:count]
+    order = visits(_weights(rows), config.examples, rng)
+    count = len(order)
     codes = _encode_rows(processor, rows, sorted(set(order.tolist())))
     shares = np.array([getattr(config, task) for task in TASKS])
     tasks = rng.choice(len(TASKS), size=count, p=shares / shares.sum())
-    words = rows.select_columns([name for name in rows.column_names if name != "values"])
+    words = rows.select_columns(WORDS)
     known = {int(index): words[int(index)] for index in set(order.tolist())}
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
     for index, task in zip(order.tolist(), tasks.tolist(), strict=True):
@@ -175,6 +177,31 @@ def write_examples(config: TuneConfig, processor: FaceProcessor, rows: Any) -> A
         columns["input_ids"].append(ids)
         columns["labels"].append(labels)
     return Dataset.from_dict(columns)
+
+
+def visits(weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Row indices in the order training visits them, int64 (count,), or four rounds where `count` is 0.
+
+    In each shuffled round a row of weight 2 comes twice, one of weight 1.5 once or, every other time, twice.
+    """
+    count = count or max(1, round(4 * float(weights.sum())))
+    whole = bool((weights == np.floor(weights)).all())
+    rounds: list[np.ndarray] = []
+    while sum(map(len, rounds)) < count:
+        times = weights if whole else np.floor(weights + rng.random(len(weights)))
+        rounds.append(rng.permutation(np.repeat(np.arange(len(weights)), times.astype(np.int64))))
+    return np.concatenate(rounds)[:count]
+
+
+def _weights(rows: Any) -> np.ndarray:
+    """The weight of each row, float64 (N,); 1 in corpora that have none."""
+    if "weight" not in rows.column_names:
+        return np.ones(len(rows))
+    weights = np.array([1.0 if weight is None else weight for weight in rows["weight"]])
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        index = int(np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))[0])
+        raise FacelmError(f"corpus row {rows[index]['id']} has the weight {weights[index]:g}; it must be above 0")
+    return weights
 
 
 def tokenised(processor: FaceProcessor, messages: list[dict[str, Any]], loss_on: str) -> tuple[list[int], list[int]]:
@@ -196,6 +223,7 @@ def _encode_rows(processor: FaceProcessor, rows: Any, wanted: list[int]) -> dict
     from facelm.corpus import motion
 
     codes: dict[int, np.ndarray] = {}
+    rows = rows.select_columns(["id", "values", "fps", "layout"])
     for start in tqdm(range(0, len(wanted), 256), desc="motion to tokens", unit="batch"):
         part = wanted[start : start + 256]
         encoded = processor.motion_tokenizer.encode_batch([motion(rows[index]) for index in part])

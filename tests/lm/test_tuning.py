@@ -7,7 +7,7 @@ from tiny_model import random_tokenizer
 from facelm.corpus import load_corpus, motion, synthesise
 from facelm.errors import FacelmError
 from facelm.lm.instructions import TASKS
-from facelm.lm.tuning import TuneConfig, check_keys, prepare_model, token_batches, tokenised, write_examples
+from facelm.lm.tuning import TuneConfig, check_keys, prepare_model, token_batches, tokenised, visits, write_examples
 
 GOOD = {"base": "b", "corpus": "c", "motion_tokenizer": "t", "out": "o"}
 
@@ -117,3 +117,30 @@ def test_a_context_that_is_too_short_and_an_absent_base_are_refused(base, tmp_pa
         prepare_model(config(max_length=2000, **fields))
     with pytest.raises(FacelmError, match="neither a folder with a causal LM nor found on the Hub"):
         prepare_model(config(**fields | {"base": str(tmp_path / "absent")}))
+
+
+def test_weight_one_everywhere_visits_rows_as_ever():
+    """Three rounds of permutations, drawn as before there were weights, so that seeds keep their meaning."""
+    rng = np.random.default_rng(3)
+    rounds = [rng.permutation(7) for _ in range(3)]
+    mine = np.random.default_rng(3)
+    assert visits(np.ones(7), 17, mine).tolist() == np.concatenate(rounds)[:17].tolist()
+    assert rng.random() == mine.random()
+
+
+def test_weights_say_how_often_rows_are_visited():
+    order = visits(np.array([1.0, 2.0, 0.5, 1.5]), 5000, np.random.default_rng(0))
+    share = np.bincount(order) / len(order)
+    assert np.allclose(share, np.array([1, 2, 0.5, 1.5]) / 5, atol=0.01)
+    assert len(visits(np.array([2.0, 3.0]), 0, np.random.default_rng(0))) == 20
+
+
+def test_rows_without_weights_count_once_and_wrong_ones_are_named(processor, rows):
+    none = rows.remove_columns("weight")
+    assert (
+        write_examples(config(examples=9), processor, none)["input_ids"]
+        == (write_examples(config(examples=9), processor, rows)["input_ids"])
+    )
+    wrong = none.add_column("weight", [0.0, *[1.0] * (len(rows) - 1)])
+    with pytest.raises(FacelmError, match=f"{rows[0]['id']} has the weight 0; it must be above 0"):
+        write_examples(config(examples=9), processor, wrong)

@@ -20,7 +20,7 @@ from facelm.motion.layout import layout
 # Lengths are shares of the distance between the eyeballs' centres (about 62 mm in an adult).
 SPACING = 0.016  # between the samples of the surface
 CONTACT = 0.06  # upper and lower lip are nearer than this where they meet
-PARTING = 0.3  # ... and part by at least this share of the largest parting when the jaw opens
+PARTING = 0.2  # ... and part by at least this share of the largest parting when the jaw opens
 LIP_POINTS = 9  # on the line of the lips, corners included
 LID_POINTS = (0.2, 0.35, 0.5, 0.65, 0.8)  # on each lid, between the corners of the eye
 FACE_RADIUS = 2.0  # the face is what lies within this of the point between eyes and mouth
@@ -68,13 +68,21 @@ def triangles_of(faces: np.ndarray) -> np.ndarray:
     return np.concatenate([faces[:, [0, i, i + 1]] for i in range(1, faces.shape[1] - 1)]).astype(np.int64)
 
 
-def skin_of(rig: Any) -> np.ndarray:
-    """Boolean (V,): the skin of a rig; without named parts, the largest connected piece of its mesh."""
-    if hasattr(rig, "part"):
-        return rig.part("body")
-    triangles = triangles_of(rig.faces)
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
-    graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(rig.rest), len(rig.rest)))
+def skin_of(rest: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Boolean (V,): the largest connected piece of a mesh. Edges of its borders that lie in the same place are joined,
+    because files for graphics cards cut a mesh along the seams of its texture; a tear film that ends on the lids stays
+    apart from them. rest: (V, 3), triangles: (M, 3).
+    """
+    edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
+    edges, uses = np.unique(edges, axis=0, return_counts=True)
+    border = edges[uses == 1]
+    _, place = np.unique(np.round(rest, 7), axis=0, return_inverse=True)
+    place = place.ravel()
+    in_order = np.where((place[border[:, 0]] <= place[border[:, 1]])[:, None], border, border[:, ::-1])
+    _, first, same = np.unique(place[in_order], axis=0, return_index=True, return_inverse=True)
+    seam = np.stack([in_order, in_order[first][same.ravel()]], -1).reshape(-1, 2)
+    edges = np.concatenate([edges, seam])
+    graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(rest), len(rest)))
     piece = connected_components(graph, directed=False)[1]
     return piece == np.bincount(piece[triangles[:, 0]]).argmax()
 
@@ -116,7 +124,7 @@ def anatomy(rig: Any) -> Anatomy:
     """Skin, eyeballs and landmarks of a rig's rest pose. Raises FacelmError as `landmarks` does."""
     rest = np.asarray(rig.rest, np.float64)
     triangles = triangles_of(rig.faces)
-    on_skin, eyes = skin_of(rig), np.asarray(rig.regions["eyes"], bool)
+    on_skin, eyes = skin_of(rest, triangles), np.asarray(rig.regions["eyes"], bool)
     middle = rest[on_skin, 0].mean()
     sides = {"left": eyes & (rest[:, 0] > middle), "right": eyes & (rest[:, 0] <= middle)}
     if not all(side.any() for side in sides.values()):
@@ -129,9 +137,11 @@ def anatomy(rig: Any) -> Anatomy:
     for name, side in sides.items():
         balls = Mesh(rest, triangles[side[triangles].all(1)])
         points |= _lids(skin, balls, points[f"eye_{name}"], unit, name)
-    points |= _mouth(skin, outside, opened, unit)
-    points |= _profile(skin, outside, points, unit)
-    centre = (points["eye_left"] + points["eye_right"] + 2 * points[f"mouth{LIP_POINTS // 2}"]) / 4
+    between = (points["eye_left"] + points["eye_right"]) / 2
+    points |= _mouth(skin, outside, opened, between, unit)
+    mouth = points[f"mouth{LIP_POINTS // 2}"]
+    points |= _profile(skin, outside, mouth, between, unit)
+    centre = (between + mouth) / 2
     return Anatomy(skin, outside, points, unit, centre, eyes)
 
 
@@ -183,11 +193,11 @@ def _lids(skin: Mesh, ball: Mesh, centre: np.ndarray, unit: float, side: str) ->
     """Corners and lids of one eye: the outline of what is seen of the eyeball from the front."""
     pixel = SPACING * unit / 2
     corners = skin.rest[skin.triangles]
-    near = (np.abs(corners - centre) < 0.6 * unit).all((1, 2))
+    near = (np.abs(corners - centre) < 0.45 * unit).all((1, 2)) & (corners[..., 2] > centre[2]).any(1)
     lids = Mesh(skin.rest, skin.triangles[near])
     views = []
     for mesh in (lids, ball):
-        which, weights = mesh.samples(pixel / 2)
+        which, weights = mesh.samples(0.7 * pixel)
         points = mesh.at(which, weights, mesh.rest)
         views.append((points[points[:, 2] > centre[2]], np.eye(3), pixel))
     skin_depth, ball_depth = (_Depth(*view) for view in views)
@@ -212,11 +222,15 @@ def _lids(skin: Mesh, ball: Mesh, centre: np.ndarray, unit: float, side: str) ->
     return {f"eye_{side}_{name}": front[tree.query(place)[1]] for name, place in wanted.items()}
 
 
-def _mouth(skin: Mesh, outside: np.ndarray, opened: np.ndarray, unit: float) -> dict[str, np.ndarray]:
+def _mouth(
+    skin: Mesh, outside: np.ndarray, opened: np.ndarray, eyes: np.ndarray, unit: float
+) -> dict[str, np.ndarray]:
     """The line of the lips: where skin that touches parts when the jaw opens (opened: displacements (V, 3))."""
     seen = Mesh(skin.rest, skin.triangles[outside[skin.triangles].all(1)])
     which, weights = seen.samples(SPACING * unit)
     points, moved = seen.at(which, weights, skin.rest), np.linalg.norm(seen.at(which, weights, opened), axis=1)
+    near = (np.linalg.norm(points - eyes, axis=1) < 1.7 * unit) & (points[:, 1] < eyes[1] - 0.3 * unit)
+    points, moved = points[near], moved[near]
     pairs = cKDTree(points).query_pairs(CONTACT * unit, output_type="ndarray")
     parting = np.abs(moved[pairs[:, 0]] - moved[pairs[:, 1]])
     pairs = pairs[parting > PARTING * np.linalg.norm(opened, axis=1).max()]
@@ -232,13 +246,18 @@ def _mouth(skin: Mesh, outside: np.ndarray, opened: np.ndarray, unit: float) -> 
     return found
 
 
-def _profile(skin: Mesh, outside: np.ndarray, points: dict[str, np.ndarray], unit: float) -> dict[str, np.ndarray]:
+def _profile(
+    skin: Mesh, outside: np.ndarray, mouth: np.ndarray, eyes: np.ndarray, unit: float
+) -> dict[str, np.ndarray]:
     """Landmarks on the midline, read off the profile z(y) of the skin seen from outside."""
     which, weights = skin.samples(SPACING * unit)
-    kept = outside[skin.triangles[which]].all(1)
-    places = skin.at(which[kept], weights[kept], skin.rest)
-    mouth, eyes = points[f"mouth{LIP_POINTS // 2}"], (points["eye_left"] + points["eye_right"]) / 2
-    line = places[(np.abs(places[:, 0] - eyes[0]) < 0.04 * unit) & (places[:, 2] > mouth[2] - unit)]
+    places = skin.at(which, weights, skin.rest)[outside[skin.triangles[which]].all(1)]
+    places = places[(np.abs(places[:, 0] - eyes[0]) < 0.04 * unit) & (places[:, 2] > mouth[2] - unit)]
+    level = np.round((places[:, 1] - mouth[1]) / (0.02 * unit)).astype(int)
+    foremost = np.full(np.ptp(level) + 1, -np.inf)
+    np.maximum.at(foremost, level - level.min(), places[:, 2])
+    # The inside of the nostrils lies behind the profile.
+    line = places[places[:, 2] > foremost[level - level.min()] - 0.01 * unit]
 
     def extreme(low: float, high: float, sign: int) -> np.ndarray:
         band = line[(line[:, 1] >= low) & (line[:, 1] <= high)]

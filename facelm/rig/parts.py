@@ -9,6 +9,7 @@ from facelm.motion.layout import SHAPES
 NECK_TILT = np.deg2rad(30.0)  # the border between head and neck rises from the chin to the nape
 NECK_LENGTH = 0.065  # below that border the turn of the head fades out over this length
 NECK_BELOW_MOUTH, NECK_BEHIND_MOUTH = 0.25, 1.9  # the pivot, in heights of the eyes above the mouth; the default head's
+EYE_REACH = 0.25  # a part whose middle is nearer to that of a lid, in distances between both lids, belongs to the eye
 MOVES = 0.0001  # a vertex moves when it goes further than this
 CORNERS = ("mouthPress", "mouthSmile", "mouthStretch", "mouthDimple", "mouthFrown")  # they move the mouth's corners
 
@@ -36,13 +37,13 @@ def centres(
     rest: (V, 3), deltas: (52, V, 3), skin and eyes: boolean (V,).
     """
     corners = mouth_corners(rest, deltas, skin)
-    if not eyes.any():
-        eyes = _lid(
-            np.linalg.norm(deltas[[SHAPES.index("eyeBlinkLeft"), SHAPES.index("eyeBlinkRight")]], axis=2).max(0), skin
-        )
-    if corners is None or not eyes.any():
+    if eyes.any():
+        between = (rest[eyes].min(0) + rest[eyes].max(0)) / 2
+    elif (lids := _lids(rest, deltas, skin)) is not None:
+        between = lids.mean(0)
+    else:
         return None
-    return (rest[eyes].min(0) + rest[eyes].max(0)) / 2, corners.mean(0)
+    return None if corners is None else (between, corners.mean(0))
 
 
 def mouth_corners(rest: np.ndarray, deltas: np.ndarray, skin: np.ndarray) -> np.ndarray | None:
@@ -73,13 +74,15 @@ def guess_groups(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.
     moved = np.linalg.norm(deltas, axis=2)
     most = np.bincount(piece, moved.max(0)).argmax()
     skin = piece == most
-    lids = {side: rest[_lid(moved[SHAPES.index(f"eyeBlink{side}")], skin)] for side in ("Left", "Right")}
+    lids = _lids(rest, deltas, skin)
     corners = mouth_corners(rest, deltas, skin)
     name_of = np.full(piece.max() + 1, "body", dtype="U20")
     for one in np.setdiff1d(np.unique(piece[faces]), most):
         at = np.flatnonzero(piece == one)
-        for side, lid in lids.items():
-            if len(lid) and _before(rest[at], lid):
+        if lids is not None:
+            apart = np.abs(rest[at].mean(0) - lids)[:, :2].max(1)
+            if apart.min() < EYE_REACH * np.ptp(lids[:, 0]):
+                side = ("Left", "Right")[apart.argmin()]
                 ball = _is_ball(rest[at], deltas[SHAPES.index(f"eyeBlink{side}"), at])
                 name_of[one] = f"helper-{side[0].lower()}-eye" if ball else "around-eyes"
         if corners is not None and _in_mouth(rest[at], corners):
@@ -101,14 +104,13 @@ def _pieces(rest: np.ndarray, deltas: np.ndarray, faces: np.ndarray) -> np.ndarr
     return connected_components(near, directed=False)[1]
 
 
-def _lid(moved: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    return skin & (moved > 0.5 * moved[skin].max()) & (moved > MOVES)
-
-
-def _before(points: np.ndarray, lid: np.ndarray) -> bool:
-    """Whether the middle of the points lies within the opening of the eye, seen from the front."""
-    low, high = lid.min(0), lid.max(0)
-    return bool((np.abs(points.mean(0) - (low + high) / 2)[:2] < 0.75 * (high - low)[:2]).all())
+def _lids(rest: np.ndarray, deltas: np.ndarray, skin: np.ndarray) -> np.ndarray | None:
+    """The middles (2, 3) of the left and right lid: the skin that a blink moves, weighted steeply by how far."""
+    moved = np.linalg.norm(deltas[[SHAPES.index("eyeBlinkLeft"), SHAPES.index("eyeBlinkRight")]], axis=2) * skin
+    if moved.max(1).min() <= MOVES:
+        return None
+    weight = (moved / moved.max(1, keepdims=True)) ** 4
+    return weight @ rest / weight.sum(1, keepdims=True)
 
 
 def _is_ball(points: np.ndarray, blink: np.ndarray) -> bool:

@@ -142,13 +142,10 @@ def test_own_rigs_come_in_any_order_of_shapes(rig, tmp_path):
     np.savez(tmp_path / "own.npz", names=names, vertices=rig.rest, deltas=rig.deltas[order], quads=rig.faces)
     own = load_rig(tmp_path / "own.npz")
     np.testing.assert_array_equal(own.deltas, rig.deltas)
-    np.savez(tmp_path / "less.npz", names=rig.names[1:], vertices=rig.rest, deltas=rig.deltas[1:], quads=rig.faces)
-    with pytest.raises(FacelmError, match=f"less.npz has no shape {rig.names[0]}"):
-        load_rig(tmp_path / "less.npz")
 
 
 def test_bad_rig_files_are_one_sentence(tmp_path):
-    with pytest.raises(FacelmError, match="no rig file"):
+    with pytest.raises(FacelmError, match="no rig file .*absent.npz"):
         load_rig(tmp_path / "absent.npz")
     (tmp_path / "text.npz").write_text("no rig")
     with pytest.raises(FacelmError, match="no npz of plain arrays"):

@@ -13,6 +13,7 @@ from scipy.signal import find_peaks
 
 from facelm.describe.facts import Fact
 from facelm.describe.head import HEAD_DEAD_BAND, POSES, nods, shakes
+from facelm.describe.phases import split
 from facelm.describe.tracks import COLUMNS, FPS, GAZE_DIRECTIONS, Tracks, tracks, without_blinks
 from facelm.describe.units import UNITS
 from facelm.motion import FaceMotion
@@ -21,7 +22,6 @@ GAZE_THRESHOLD = 0.25  # of an eyeLook coefficient
 ONE_SIDE_RATIO = 0.45  # the weaker side under this share of the stronger: shown on one side
 HELD_PERCENTILE = 65
 SETTLE = 0.35  # s at a phase's start that belong to the change into it
-SHORTEST_PHASE = 0.6  # s
 BLINK_DEPTH = 0.45  # eyelids this far closed make a blink
 
 
@@ -59,7 +59,7 @@ def measure(motion: FaceMotion, phases: int = 1) -> list[PhaseFacts]:
     curves = tracks(motion)
     return [
         PhaseFacts(start / FPS, end / FPS, phase_levels(curves, start, end))
-        for start, end in _split(curves.smooth_levels, phases)
+        for start, end in split(curves.smooth_levels, phases)
     ]
 
 
@@ -73,37 +73,6 @@ def blinks(lids: np.ndarray) -> list[tuple[int, float]]:
     short = np.concatenate([[0.0], lids - without_blinks(lids), [0.0]])
     peaks, _ = find_peaks(short, height=BLINK_DEPTH, prominence=0.3)
     return [(int(peak) - 1, float(lids[peak - 1])) for peak in peaks]
-
-
-def _split(track: np.ndarray, count: int) -> list[tuple[int, int]]:
-    """Frame ranges of `count` phases that leave the least squared error within phases."""
-    frames = len(track)
-    shortest = round(SHORTEST_PHASE * FPS)
-    count = max(1, min(count, frames // shortest))
-    if count == 1:
-        return [(0, frames)]
-    sums = np.concatenate([np.zeros((1, track.shape[1])), np.cumsum(track, axis=0)])
-    squares = np.concatenate([[0.0], np.cumsum((track**2).sum(axis=1))])
-
-    def errors(ends: np.ndarray, start: np.ndarray) -> np.ndarray:
-        length = np.maximum(ends - start, 1)
-        inside = squares[ends] - squares[start] - ((sums[ends] - sums[start]) ** 2).sum(axis=-1) / length
-        return np.where(ends - start >= shortest, inside, np.inf)
-
-    grid = np.arange(frames + 1)
-    cost = errors(grid, np.zeros_like(grid))
-    back = []
-    pair = errors(grid[None, :], grid[:, None])  # (start, end)
-    for _ in range(count - 1):
-        total = cost[:, None] + pair
-        back.append(total.argmin(axis=0))
-        cost = total.min(axis=0)
-    borders = [frames]
-    for best in reversed(back):
-        borders.append(int(best[borders[-1]]))
-    borders.append(0)
-    borders.reverse()
-    return list(zip(borders, borders[1:], strict=False))
 
 
 def phase_levels(curves: Tracks, start: int, end: int) -> dict[Fact, float]:

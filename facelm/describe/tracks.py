@@ -51,10 +51,8 @@ def _mixing() -> tuple[np.ndarray, np.ndarray]:
 _UNITS, _LOOKS = _mixing()
 _LIDS = [COLUMNS["AU43", "left"], COLUMNS["AU43", "right"]]
 _REST_LIMIT = np.full(ARKIT.width, LARGEST_REST)
-for _unit in UNITS.values():
-    _REST_LIMIT[ARKIT.indices(_unit.side_channels(_unit.sides and "left"))] *= _unit.peak
-    if _unit.sides:
-        _REST_LIMIT[ARKIT.indices(_unit.side_channels("right"))] *= _unit.peak
+for _code, _side in KEYS:
+    _REST_LIMIT[ARKIT.indices(UNITS[_code].side_channels(_side))] = LARGEST_REST * UNITS[_code].peak
 _REST_LIMIT[[i for i, name in enumerate(ARKIT.names) if name.startswith("eyeLook")]] = LARGEST_GAZE_REST
 _REST_LIMIT[[i for i, name in enumerate(ARKIT.names) if name.startswith("head")]] = 0.0
 

@@ -222,9 +222,7 @@ def _lids(skin: Mesh, ball: Mesh, centre: np.ndarray, unit: float, side: str) ->
     return {f"eye_{side}_{name}": front[tree.query(place)[1]] for name, place in wanted.items()}
 
 
-def _mouth(
-    skin: Mesh, outside: np.ndarray, opened: np.ndarray, eyes: np.ndarray, unit: float
-) -> dict[str, np.ndarray]:
+def _mouth(skin: Mesh, outside: np.ndarray, opened: np.ndarray, eyes: np.ndarray, unit: float) -> dict[str, np.ndarray]:
     """The line of the lips: where skin that touches parts when the jaw opens (opened: displacements (V, 3))."""
     seen = Mesh(skin.rest, skin.triangles[outside[skin.triangles].all(1)])
     which, weights = seen.samples(SPACING * unit)

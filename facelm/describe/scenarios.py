@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from facelm.describe.annotations import LIMITS, SCENARIOS
 from facelm.describe.labels import NEUTRAL
+from facelm.describe.limits import LIMITS, SCENARIOS
 
 SHORT = 5  # words of each of two happenings: with who and a link they make 15
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -62,7 +62,7 @@ _AS_IT_IS: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
 
 
 class _Unpickler(pickle._Unpickler):  # the one written in Python: the C one allocates whatever memo size a file names
-    dispatch = dict(_AS_IT_IS)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_AS_IT_IS)
     stack: list[Any]
 
     def __init__(self, data: bytes, allow: Collection[str]) -> None:

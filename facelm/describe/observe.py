@@ -3,6 +3,8 @@
 observed_plan(FaceMotion.load("take.csv")).text()
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from facelm.describe.events import phase_levels
@@ -10,15 +12,16 @@ from facelm.describe.facts import Fact, item_facts
 from facelm.describe.phases import split
 from facelm.describe.plan import MAX_PHASES, Item, Phase, Plan
 from facelm.describe.speech import held_through_speech
-from facelm.describe.timeline import BLINK, Timeline, read
-from facelm.describe.tracks import COLUMNS, FPS, SHORTEST_REST, Tracks, resting, tracks
+from facelm.describe.timeline import BLINK, Timeline, read, tracks_at_rest
+from facelm.describe.tracks import COLUMNS, FPS, Tracks
 from facelm.describe.units import BLINK_COUNTS, EMOTIONS, INTENSITIES, UNITS
 from facelm.motion import FaceMotion
 
-PENALTY = 1.5  # squared error, summed over frames, that one more phase has to save
+PENALTY = 2.0  # squared error, summed over frames, that one more phase has to save
 MOST_UNITS = 4  # a phase, beside an emotion
 GRID = 320  # places at which a border may lie
 BORDERS = (0.51, 0.79)  # of a unit's peak, between slight, moderate and strong
+SHORT = 1.0  # s
 UNEVEN = 2.2  # largest ratio of the units' shares of a prototype at which they are one emotion
 
 
@@ -26,31 +29,60 @@ def observed_plan(motion: FaceMotion, rest: np.ndarray | None = None) -> Plan:
     """The plan that describes a motion, in the closed vocabulary of plans; times are tenths of a second.
 
     Phases lie where units, head and gaze change: the split with the least squared error within phases, plus a penalty
-    for each phase (at most 8, none under 0.6 s). Each phase lists an emotion where a prototype fits, the strongest
-    units beside it, head gestures, gaze and blinks; what speech explains is left out.
+    for each phase (at most 8, none under 0.6 s); neighbours that show the same are joined. Each phase lists an emotion
+    where a prototype fits, the strongest units beside it, head gestures, gaze and blinks; mouth movement that speech
+    explains is left out.
 
     Args:
-        motion: layout arkit or livelink, any fps.
+        motion: layout arkit or livelink, any fps. Takes of minutes are better cut into clips first.
         rest: as in `timeline`.
     """
-    if rest is None and motion.seconds >= SHORTEST_REST:
-        rest = resting(motion)
-    curves = tracks(motion, rest)
-    return summarise(curves, read(curves, motion.seconds))
+    return observe(motion, rest)[1]
 
 
-def summarise(curves: Tracks, shown: Timeline) -> Plan:
-    """The plan of curves and their timeline."""
+def observe(motion: FaceMotion, rest: np.ndarray | None = None) -> tuple[Timeline, Plan]:
+    """`timeline(motion)` and `observed_plan(motion)` for little more than the price of one."""
+    curves = tracks_at_rest(motion, rest)
+    shown = read(curves, motion.seconds)
+    return shown, _summary(curves, shown)
+
+
+def _summary(curves: Tracks, shown: Timeline) -> Plan:
     speech = [(round(begin * FPS), round(end * FPS)) for begin, end in shown.talking]
-    quiet = Tracks(held_through_speech(curves.levels, speech), curves.lids, curves.gaze, curves.mouth, curves.head)
-    tenths = max(1, round(shown.seconds * 10))
+    quiet = replace(curves, levels=held_through_speech(curves.levels, speech))
     ranges = split(_activity(quiet, shown), MAX_PHASES, PENALTY, _weights(len(quiet)), GRID)
+    tenths = max(1, round(shown.seconds * 10))
     borders = [0, *(round(end / FPS * 10) for _, end in ranges[:-1]), tenths]
-    phases = []
-    for begin, end in zip(borders, borders[1:], strict=False):
-        frames = round(begin / 10 * FPS), min(len(curves), max(round(end / 10 * FPS), round(begin / 10 * FPS) + 1))
-        phases.append(Phase(begin / 10, end / 10, _items(phase_levels(quiet, *frames), shown, begin / 10, end / 10)))
+
+    def phase(begin: int, end: int) -> Phase:
+        first = round(begin / 10 * FPS)
+        last = min(len(curves), max(round(end / 10 * FPS), first + 1))
+        return Phase(begin / 10, end / 10, _items(phase_levels(quiet, first, last), shown, begin / 10, end / 10))
+
+    phases = [phase(begin, end) for begin, end in zip(borders, borders[1:], strict=False)]
+    index = 1
+    while index < len(phases):
+        if _alike(phases[index - 1], phases[index]):
+            phases[index - 1 : index + 1] = [phase(borders[index - 1], borders[index + 1])]
+            del borders[index]
+            index = max(1, index - 1)
+        else:
+            index += 1
     return Plan(tuple(phases))
+
+
+def _alike(a: Phase, b: Phase) -> bool:
+    """Whether a person would tell two phases in one: the same expression, pose and gaze, whatever nods and blinks.
+
+    Pose and gaze may differ where one of the phases is short.
+    """
+
+    def states(phase: Phase, kinds: tuple[str, ...]) -> set[Item]:
+        return {item for item in phase.items if item.kind in kinds and item.name not in ("nod", "shake")}
+
+    short = min(a.end - a.start, b.end - b.start) < SHORT
+    kinds = ("emotion", "unit") if short else ("emotion", "unit", "head", "gaze")
+    return states(a, kinds) == states(b, kinds)
 
 
 def _activity(curves: Tracks, shown: Timeline) -> np.ndarray:
@@ -70,11 +102,11 @@ def _activity(curves: Tracks, shown: Timeline) -> np.ndarray:
 
 
 def _weights(frames: int) -> np.ndarray:
-    """A face that starts or ends at rest does not make a phase of its own of the first 0.5 or the last 0.4 s."""
+    """A face that starts or ends at rest does not make a phase of its own of the first 0.5 or the last 0.6 s."""
     weights = np.ones(frames)
     if frames > 2 * FPS:
         weights[: round(0.5 * FPS)] = 0.0
-        weights[-round(0.4 * FPS) :] = 0.0
+        weights[-round(0.6 * FPS) :] = 0.0
     return weights
 
 

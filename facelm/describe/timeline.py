@@ -117,9 +117,14 @@ def timeline(motion: FaceMotion, rest: np.ndarray | None = None) -> Timeline:
         rest: the person's resting face, arkit values (55,), subtracted first. None: `resting(motion)`, which is zeros
             under 20 s. It is best computed from all takes of a person; pass zeros to measure against the rig's rest.
     """
+    return read(tracks_at_rest(motion, rest), motion.seconds)
+
+
+def tracks_at_rest(motion: FaceMotion, rest: np.ndarray | None = None) -> Tracks:
+    """The curves of a motion less the person's rest, as `timeline` finds it."""
     if rest is None and motion.seconds >= SHORTEST_REST:
         rest = resting(motion)
-    return read(tracks(motion, rest), motion.seconds)
+    return tracks(motion, rest)
 
 
 def read(curves: Tracks, seconds: float) -> Timeline:

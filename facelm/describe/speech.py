@@ -7,7 +7,8 @@ from scipy.signal import find_peaks
 from facelm.describe.tracks import COLUMNS, FPS, KEYS, Tracks
 
 SYLLABLE = 0.04  # of the mouth's opening: rise and fall that make a syllable
-SLOWEST = 0.55  # s from syllable to syllable; with the fastest the camera shows, 2 to 8 Hz
+LONGEST_SYLLABLE = 0.5  # s at half its height; slower movements are expressions
+SLOWEST = 1.0  # s from syllable to syllable; words said one by one leave that much
 SYLLABLES = 3  # in a row, at least
 LONGEST_PAUSE = 1.0  # s between two stretches of talk that still belong together
 HELD = 0.9  # s for which a mouth unit goes on through speech to count as held
@@ -34,7 +35,7 @@ _SPOKEN = [COLUMNS[key] for key in KEYS if key[0] in SPEECH_UNITS]
 
 
 def talking(curves: Tracks) -> list[tuple[int, int]]:
-    """Frame ranges in which the mouth opens and closes at 2 to 8 Hz, three times or more.
+    """Frame ranges in which the mouth opens shortly three times or more in a row, each time for under 0.5 s.
 
     Lips apart and lower lip down together make the opening, so that speech with a still jaw is seen too.
     """
@@ -42,7 +43,7 @@ def talking(curves: Tracks) -> list[tuple[int, int]]:
         return []
     lower = curves.levels[:, [COLUMNS["AU16", "left"], COLUMNS["AU16", "right"]]].mean(axis=1)
     opening = gaussian_filter1d(curves.mouth + 0.5 * lower, 0.7)
-    peaks, found = find_peaks(opening, prominence=SYLLABLE)
+    peaks, _ = find_peaks(opening, prominence=SYLLABLE, width=(None, LONGEST_SYLLABLE * FPS))
     runs: list[list[int]] = []
     for peak in peaks.tolist():
         if runs and peak - runs[-1][-1] <= SLOWEST * FPS:

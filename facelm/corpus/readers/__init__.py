@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from facelm.corpus.readers import takes
+from facelm.corpus.readers.fields import PEOPLE, TABLE, enrich, table_rows
 from facelm.corpus.readers.sides import sound_notes, sound_seconds
 from facelm.corpus.readers.take import OnError, Reader, Remark, SkipReport, Sound, Take, write_remarks
 from facelm.errors import FacelmError, MissingFileError
@@ -79,6 +80,9 @@ def iterate(
 ) -> Iterator[Take]:
     """Every take of a folder, in a stable order, without loading motions.
 
+    Two tables in the folder add to what any data set says: labels.csv (a row a take: the column `take` holds its id)
+    and subjects.csv (a row a person: subject, gender, ...); see `facelm.corpus.readers.fields`.
+
     Args:
         root: the folder of the data set.
         reader: the NAME of its reader; found by the folder's layout when None.
@@ -88,17 +92,27 @@ def iterate(
     Raises:
         FacelmError: no reader fits, nothing can be read, or (on_error "stop") a take cannot be read.
     """
-    report = SkipReport(on_error) if report is None else report
+    root, report = Path(root), SkipReport(on_error) if report is None else report
     found = find_reader(root, reader)
+    people = table_rows(root / PEOPLE, key="subject") if (root / PEOPLE).is_file() else {}
+    labels = table_rows(root / TABLE) if (root / TABLE).is_file() and found is not takes else {}
     seen: set[str] = set()
-    for take in found.takes(Path(root), report):
+    for take in found.takes(root, report):
         if take.id in seen:
             report.skip(take.dataset, take.id, take.motion, f"{take.motion}: a second take named {take.id}")
             continue
         seen.add(take.id)
+        try:
+            for row in (labels.pop(take.id, None), people.get(take.subject)):
+                take = take if row is None else enrich(take, row.fields, row.where)
+        except FacelmError as error:
+            report.skip(take.dataset, take.id, take.motion, error)
+            continue
         for note in take.notes:
             report.note(take, note)
         yield take
+    for identity, row in labels.items():
+        report.skip(found.NAME, identity, row.table, f"{row.where} names the take {identity!r}, but there is none")
     if not seen:
         first = next((f"; the first reason: {r.reason}" for r in report.remarks if r.kind == "skipped"), "")
         raise FacelmError(f"{root} holds no take that can be read as {found.NAME}{first}")

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ MOTIONS = (
     ".glb",
     ".gltf",
 )  # surely a motion; JSON and text may be
+_ARRAYS = {"exp.npy", "expcode.npy", "expression.npy"}  # one of several arrays that are one motion
 LONGER = 1.0  # s that sound may go on after the motion before it is worth a word
 SHORTER = 0.2  # s that it may end before the motion
 
@@ -55,16 +57,20 @@ def read_lines(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
-    """The contents of a JSON file whose outermost value is a `kind`. Raises FacelmError naming file and line."""
+def read_json(path: Path, *kinds: type) -> Any:
+    """The contents of a JSON file whose outermost value is of one of these kinds (a dict, when none is given).
+
+    Raises FacelmError naming file and line.
+    """
+    kinds = kinds or (dict,)
     try:
         found = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise FacelmError(f"{path} line {error.lineno}: this is not JSON ({error.msg})") from error
     except RecursionError:
         raise FacelmError(f"{path} is nested too deeply to be read") from None
-    if not isinstance(found, kind):
-        raise FacelmError(f"{path} holds a {type(found).__name__}; a {kind.__name__} is needed")
+    if not isinstance(found, kinds):
+        raise FacelmError(f"{path} holds a {type(found).__name__}; a {kinds[0].__name__} is needed")
     return found
 
 
@@ -158,6 +164,28 @@ def sound_notes(heard: float, motion: FaceMotion, name: str) -> tuple[str, ...]:
 
 
 # ---------------------------------------------------------------- motion
+
+
+def stem_of(path: Path) -> str:
+    """The name of a motion file without its ending (both of them for .csv.gz); of a folder, its name."""
+    ending = next((e for e in sorted(MOTIONS, key=len, reverse=True) if path.name.lower().endswith(e)), "")
+    return path.name[: len(path.name) - len(ending)]
+
+
+def motions_below(root: Path) -> Iterator[Path]:
+    """Every file below a folder that ends like a motion, in a stable order; a folder of EMOCA's arrays is one."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if _ARRAYS & set(files):
+            folders.clear()
+            yield Path(folder)
+            continue
+        yield from (Path(folder, name) for name in sorted(files) if name.lower().endswith(MOTIONS) and name[0] != ".")
+
+
+def inside(root: Path, motion: Path) -> str:
+    """The id of a take: where its motion lies in the data set, without its ending."""
+    return (motion.relative_to(root).parent / stem_of(motion)).as_posix()
 
 
 def load_file(take: Take) -> tuple[FaceMotion, LoadReport]:

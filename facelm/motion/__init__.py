@@ -1,7 +1,18 @@
 """Facial motion: layouts with named channels, sequences of frames, files."""
 
 from facelm.motion.files import load_motion, save_motion
-from facelm.motion.layout import ARKIT, FLAME, FLAME56, FLAME106, LIVELINK, Channel, Layout, convert, layout
+from facelm.motion.layout import (
+    ARKIT,
+    FLAME,
+    FLAME56,
+    FLAME106,
+    LIVELINK,
+    Channel,
+    Layout,
+    convert,
+    head_angles,
+    layout,
+)
 from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
 
@@ -16,6 +27,7 @@ __all__ = [
     "Layout",
     "LoadReport",
     "convert",
+    "head_angles",
     "layout",
     "load_motion",
     "save_motion",

@@ -4,6 +4,11 @@
 yaw, pitch and roll. `livelink` is the 61 columns of a Live Link Face CSV: the same 55 and the angles of both eyes.
 The shapes stand in the same order in both.
 
+`flame56`, `flame106` and `flame` are coefficients of the FLAME head model: expression (in standard deviations, about
+-3 to 3), and the rotation vectors (axis times angle, radians) of its joints, `global` the root of the head, `neck`,
+`jaw` and the eyes. `flame56` is what MMHead has (50 expressions, neck, jaw), `flame106` what ARTalk has (100, global,
+jaw), `flame` holds all of it and the two eyelids of SMIRK.
+
 Signs of the head angles (radians; axes: x to the person's left, y up, z out of the face, right-handed): pitch > 0 looks
 down, yaw > 0 turns to the person's own left, roll > 0 tilts to the person's own right.
 
@@ -22,6 +27,7 @@ from functools import cached_property
 import numpy as np
 
 from facelm.errors import FacelmError
+from facelm.motion.rotations import compose, head_angles_of
 
 _SIDED_EYE = ("eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide")
 SHAPES = (
@@ -75,6 +81,11 @@ class Layout:
         return len(self.channels)
 
     @cached_property
+    def is_flame(self) -> bool:
+        """Whether the channels are coefficients of the FLAME model rather than named shapes of a face."""
+        return "expression0" in self and "jawX" in self
+
+    @cached_property
     def _columns(self) -> dict[str, int]:
         return {name.lower(): i for i, name in enumerate(self.names)}
 
@@ -99,7 +110,13 @@ class Layout:
 
         permutation: int64 (D,), swaps channels whose names differ in Left and Right (also jawLeft and jawRight).
         sign: float32 (D,), -1 for yaw and roll angles, else 1.
+        Raises FacelmError for FLAME, whose expressions have no left and right.
         """
+        if self.is_flame:
+            raise FacelmError(
+                f"the layout {self.name} cannot be mirrored, because FLAME's expressions have no left and right; "
+                "mirror the motion on a rig with ARKit shapes"
+            )
         permutation = self.indices(_other_side(name) for name in self.names)
         turning = [c.unit == "rad" and c.name.endswith(("Yaw", "Roll")) for c in self.channels]
         return permutation, np.where(turning, -1, 1).astype(np.float32)
@@ -130,10 +147,14 @@ LIVELINK = Layout("livelink", _capitals(_weights(SHAPES) + _angles(HEAD + EYES))
 _EXPRESSIONS = tuple(f"expression{i}" for i in range(100))
 
 
+def _axes(joint: str) -> tuple[str, ...]:
+    return tuple(joint + axis for axis in "XYZ")
+
+
 def _flame(name: str, expressions: int, *joints: str, eyelids: bool = False) -> Layout:
     weights = tuple(Channel(name, "weight", -4.0, 4.0) for name in _EXPRESSIONS[:expressions])
     lids = _weights(("eyelidLeft", "eyelidRight")) if eyelids else ()
-    return Layout(name, weights + lids + _angles(joint + axis for joint in joints for axis in "XYZ"))
+    return Layout(name, weights + lids + _angles(axis for joint in joints for axis in _axes(joint)))
 
 
 FLAME56 = _flame("flame56", 50, "neck", "jaw")
@@ -143,7 +164,7 @@ LAYOUTS = {known.name: known for known in (ARKIT, LIVELINK, FLAME56, FLAME106, F
 
 
 def layout(name: str | Layout) -> Layout:
-    """The layout of that name ("arkit", "livelink"); a Layout is returned as it is.
+    """The layout of that name ("arkit", "livelink", "flame56", "flame106", "flame"); a Layout is returned as it is.
 
     Raises FacelmError naming the known ones.
     """
@@ -158,8 +179,10 @@ def convert(values: np.ndarray, source: str | Layout, target: str | Layout) -> t
     """Values (T, D of source) as values float32 (T, D of target), and the names of the channels that are lost.
 
     Channels are matched by name. Where the target has eye angles and the source has none, they are estimated from the
-    eyeLook shapes (see the constants above); other channels without a source are 0.
-    Raises FacelmError when the width of the values is not that of the source.
+    eyeLook shapes (see the constants above); other channels without a source are 0. Between FLAME layouts the
+    direction of the head is kept: where the target lacks the neck or the global joint, both turn the one it has.
+    Raises FacelmError when the width of the values is not that of the source, and between FLAME and ARKit: that
+    takes a map between the rigs.
     """
     source, target = layout(source), layout(target)
     values = np.asarray(values, dtype=np.float32)
@@ -167,13 +190,44 @@ def convert(values: np.ndarray, source: str | Layout, target: str | Layout) -> t
         raise FacelmError(f"values have {values.shape[-1]} columns, but the layout {source.name} has {source.width}")
     if source == target:
         return values, ()
+    if source.is_flame != target.is_flame:
+        raise FacelmError(
+            f"{source.name} cannot be turned into {target.name} by names alone; "
+            "a map between two rigs can (facelm rig map), or fitting the motion on a rig of the other kind"
+        )
     out = np.zeros((*values.shape[:-1], target.width), dtype=np.float32)
     shared = [name for name in target.names if name in source]
     out[..., target.indices(shared)] = values[..., source.indices(shared)]
     for name in target.names:
         if name not in source and name.lower() in _GAZE:
             out[..., target.index(name)] = _gaze(values, source, name.lower())
-    return out, tuple(name for name in source.names if name not in target)
+    lost = tuple(name for name in source.names if name not in target)
+    held = [joint for joint in ("global", "neck") if joint + "X" in target]
+    if source.is_flame and len(held) == 1:
+        out[..., target.indices(_axes(held[0]))] = _head_vector(values, source)
+        lost = tuple(name for name in lost if name not in (*_axes("global"), *_axes("neck")))
+    return out, lost
+
+
+def head_angles(values: np.ndarray, source: str | Layout) -> np.ndarray:
+    """Yaw, pitch and roll of the head (radians), float32 (T, 3), of values (T, D) in a layout.
+
+    FLAME's are those of its global joint and its neck together.
+    Raises FacelmError when the layout has no head.
+    """
+    source = layout(source)
+    if source.is_flame:
+        return head_angles_of(_head_vector(np.asarray(values, dtype=np.float32), source))
+    return np.asarray(values, dtype=np.float32)[..., source.indices(HEAD)]
+
+
+def _head_vector(values: np.ndarray, source: Layout) -> np.ndarray:
+    """The rotation vector of FLAME's head, (..., 3): global joint and neck together."""
+    none = np.zeros((*values.shape[:-1], 3), dtype=np.float32)
+    outer, inner = (
+        values[..., source.indices(_axes(joint))] if joint + "X" in source else none for joint in ("global", "neck")
+    )
+    return compose(outer, inner)
 
 
 _GAZE = {  # eye angle: (rising shape, falling shape, radians per unit)

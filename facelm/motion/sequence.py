@@ -4,13 +4,14 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from facelm.errors import FacelmError
 from facelm.motion.layout import Layout, convert, layout
+from facelm.motion.rotations import unwrap
 from facelm.motion.timecode import exact_rate
 
 _BLOCK = 4096  # frames resampled at a time, so that hours of motion need little memory
@@ -21,7 +22,7 @@ class FaceMotion:
 
     values: float32 (T, D), T >= 1, finite, read-only; the columns are the channels of `layout`.
     fps: frames/s; `rate` is the same as an exact fraction (23.976, 29.97, 59.94 are n * 1000 / 1001).
-    layout: "arkit" or "livelink", or a Layout.
+    layout: "arkit", "livelink", "flame56", "flame106" or "flame", or a Layout.
     identity: the neutral shape a rig needs to show this person, float32 (N,), or None.
     start: SMPTE time of day of frame 0 in seconds, or None where the motion has no timecode.
     metadata: words about where the motion comes from; kept by npz and GLB files.
@@ -47,28 +48,27 @@ class FaceMotion:
         self.metadata: Final = {str(key): str(value) for key, value in (metadata or {}).items()}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], short_rows: str = "bridge") -> "FaceMotion":
-        """The motion in a .csv, .csv.gz (Live Link Face) or .npz file.
+    def load(
+        cls, path: str | os.PathLike[str], short_rows: str = "bridge", names: Any = None, fps: float | None = None
+    ) -> "FaceMotion":
+        """The motion in a file of any kind that `facelm.motion.load_motion` reads, which explains the arguments.
 
-        What had to be mended (rows where no face was seen, missing frames, repeated times) is told in a warning;
-        `facelm.motion.load_motion` returns it as a LoadReport instead, and says what `short_rows` means.
+        What had to be mended (rows where no face was seen, missing frames, repeated times) and a rate that had to be
+        assumed are told in a warning; `load_motion` returns them as a LoadReport instead.
         Raises FacelmError (MissingFileError when there is no such file).
         """
         from facelm.motion.files import load_motion
 
-        motion, report = load_motion(path, short_rows)
-        if report.mended:
+        motion, report = load_motion(path, short_rows, names, fps)
+        if report.mended or report.fps_assumed:
             warnings.warn(str(report), stacklevel=2)
         return motion
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write .csv, .csv.gz (Live Link Face; other layouts are converted) or .npz (keeps everything).
-
-        The file appears when it is complete. Raises FacelmError for other endings and folders that are not writable.
-        """
+    def save(self, path: str | os.PathLike[str], dialect: str | None = None) -> None:
+        """Write a file whose kind its ending says, or `dialect`; see `facelm.motion.save_motion`."""
         from facelm.motion.files import save_motion
 
-        save_motion(self, path)
+        save_motion(self, path, dialect)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -145,7 +145,7 @@ class FaceMotion:
         cut = 0.9 * min(1.0, float(1 / step))
         half = int(np.ceil(4 / cut))
         taps = np.arange(-half + 1, half + 1)
-        source = self.values.astype(np.float64)
+        source = self._continuous().astype(np.float64)
         out = np.empty((count, self.layout.width), dtype=np.float32)
         low, high = source.min(0), source.max(0)
         for begin in range(0, count, _BLOCK):
@@ -160,8 +160,21 @@ class FaceMotion:
             out[begin : begin + len(k)] = np.clip(mixed, low, high)
         return FaceMotion(out, rate, self.layout, self.identity, self.start, self.metadata)
 
+    def _continuous(self) -> np.ndarray:
+        """The values, rotation vectors without jumps from one way to say a rotation to another: float32 (T, D)."""
+        if not self.layout.is_flame:
+            return self.values
+        values = self.values.copy()
+        for first in (name for name in self.layout.names if name.endswith("X")):
+            joint = slice(self.layout.index(first), self.layout.index(first) + 3)
+            values[:, joint] = unwrap(values[:, joint])
+        return values
+
     def to(self, target: str | Layout) -> "FaceMotion":
-        """The motion in another layout; `facelm.motion.convert` says what is lost. Raises FacelmError if unknown."""
+        """The motion in another layout; `facelm.motion.convert` says what is lost.
+
+        Raises FacelmError if it is unknown, and between ARKit and FLAME, which takes a map between rigs.
+        """
         target = _layout(target)
         if target == self.layout:
             return self
@@ -169,7 +182,7 @@ class FaceMotion:
         return FaceMotion(values, self.rate, target, self.identity, self.start, self.metadata)
 
     def mirror(self) -> "FaceMotion":
-        """The motion with left and right exchanged."""
+        """The motion with left and right exchanged. Raises FacelmError for FLAME."""
         permutation, sign = self.layout.mirror()
         return self._with(self.values[:, permutation] * sign)
 

@@ -159,3 +159,28 @@ def test_three_hours():
     hours = FaceMotion(np.zeros((3 * 3600 * 25, 55), dtype=np.float32), 25)
     assert hours.seconds == 10800 and hours.crop(10799, 10800).seconds == 1
     assert len(hours.resample(5)) == 3 * 3600 * 5
+
+
+# ---------------------------------------------------------------- FLAME
+
+
+def test_resampling_turns_a_head_past_half_a_turn_without_a_jump():
+    from scipy.spatial.transform import Rotation
+
+    angle = np.linspace(2.5, 4.0, 60)  # a rotation vector is at most pi long, so it jumps to the other side
+    values = np.zeros((60, 56), dtype=np.float32)
+    values[:, 50:53] = Rotation.from_rotvec(angle[:, None] * [0, 1, 0]).as_rotvec()
+    assert np.abs(np.diff(values[:, 51])).max() > 6
+    slow = FaceMotion(values, 60, "flame56").resample(30)
+    turned = Rotation.from_rotvec(slow.values[:, 50:53]).as_matrix()
+    expected = Rotation.from_rotvec(angle[::2, None] * [0, 1, 0]).as_matrix()
+    assert np.abs(turned - expected).max() < 0.02
+
+
+def test_flame_is_not_mirrored_and_not_arkit():
+    motion = FaceMotion(np.zeros((2, 106)), 25, "flame106")
+    with pytest.raises(FacelmError, match="mirrored"):
+        motion.mirror()
+    with pytest.raises(FacelmError, match="facelm rig map"):
+        motion.to("arkit")
+    assert motion.to("flame56").layout.name == "flame56"

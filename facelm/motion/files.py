@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 from facelm.errors import FacelmError, MissingFileError
-from facelm.motion.formats import ReadOptions, arrays, livelink, read_head
+from facelm.motion.formats import ReadOptions, arrays, beat, documents, gltf, livelink, read_head, weights
 from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
 
-READERS: tuple[ModuleType, ...] = (arrays, livelink)  # asked in this order
+READERS: tuple[ModuleType, ...] = (arrays, livelink, gltf, beat, documents, weights)  # asked in this order
 ENDINGS = (".csv", ".csv.gz", ".npz")
 
 _BY_ENDING = {".npz": arrays, ".csv": livelink, ".csv.gz": livelink}  # whose error is told of a file nobody knows

@@ -276,7 +276,7 @@ def set_field(line: int, field: int, text: str):
         (set_field(3, 0, "noon"), "row 4: 'noon' is no timecode"),
         (set_field(4, 0, "05:00:00:00.000"), "jumps by 18000 s between rows 4 and 5"),
         (set_field(0, 19, "JawAjar"), "no column for JawOpen"),
-        (set_field(0, 0, "Time"), "no Timecode column"),
+        (set_field(0, 0, "Clock"), "says nothing of its rate"),
         (set_field(0, 1, "JawOpen"), "two columns named jawopen"),
         (lambda rows: rows.__setitem__(2, rows[2] + ",1,2"), "row 3 has 65 fields, but the header has 63"),
         (lambda rows: rows.__setitem__(slice(None), ["a,b", "1,2"]), "no blendshape columns"),

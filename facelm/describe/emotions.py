@@ -91,7 +91,10 @@ def emotion_spans(levels: np.ndarray) -> tuple[EmotionSpan, ...]:
         side = None
         if emotion.sided:
             side = "left" if left[inside][:, columns].sum() > right[inside][:, columns].sum() else "right"
-        score = float(scores[inside, index].mean())
+        won = best[inside] == index
+        if won.mean() < 0.5:
+            continue
+        score = float(scores[inside, index][won].mean())
         found.append(EmotionSpan(emotion.name, score, begin / FPS, (end + 1) / FPS, intensity, side))
     return tuple(found)
 

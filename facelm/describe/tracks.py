@@ -56,6 +56,11 @@ for _code, _side in KEYS:
 _REST_LIMIT[[i for i, name in enumerate(ARKIT.names) if name.startswith("eyeLook")]] = LARGEST_GAZE_REST
 _REST_LIMIT[[i for i, name in enumerate(ARKIT.names) if name.startswith("head")]] = 0.0
 
+# What MediaPipe's tracker reports of a face at rest: its eyeSquint hardly falls under 0.2 (the threshold of AU7 that
+# agrees best with py-feat's is 0.28 above ours; docs/facts.md). Pass it as `rest` for motion tracked by MediaPipe.
+MEDIAPIPE_REST = np.zeros(ARKIT.width)
+MEDIAPIPE_REST[ARKIT.indices(("eyeSquintLeft", "eyeSquintRight"))] = 0.28
+
 
 @dataclass(frozen=True)
 class Tracks:

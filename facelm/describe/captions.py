@@ -33,7 +33,8 @@ from facelm.describe.phrases import (
     HEAD_HELD,
     HEAD_PARTS,
     LAST,
-    MORE_LEVELS,
+    MANNERS,
+    NOUN_LEVELS,
     PAUSE,
     QUICK,
     RELEASE,
@@ -41,7 +42,6 @@ from facelm.describe.phrases import (
     SLOW,
     SOON,
     THEN,
-    TIMES,
     UNIT_PARTS,
     Part,
     third_person,
@@ -194,14 +194,14 @@ def _any(phrases: Iterable[str]) -> str:
     return "|".join(sorted(map(re.escape, phrases), key=len, reverse=True))
 
 
-_LINKS = re.compile(rf"\b(?:{_any((*THEN, *SOON, *PAUSE, *LAST))})\b|[.;]")
+_LINKS = re.compile(rf"\b(?:and then|{_any((*THEN, *SOON, *PAUSE, *LAST))})\b|[.;]")
 _FILLERS = re.compile(  # "then relaxes" ends a movement; "then relaxes the face" is a phase of its own
-    rf"\b(?:{_any((*sum(RELEASE.values(), ()), *QUICK, *SLOW, *SHORT, *AGAIN, *TIMES[2][1:]))})\b(?! the face)"
+    rf"\b(?:{_any((*sum(RELEASE.values(), ()), *QUICK, *SLOW, *SHORT, *AGAIN))})\b(?! the face)"
 )
 _OWNER = re.compile(r"\b(?:her|his|their|its|(?:the|a|an) \w+'s)\b")  # her brows, the person's brows: the brows
 _LEVELS = {
     word: level
-    for table in (ADVERBS, DEGREES, AMOUNTS, MORE_LEVELS)
+    for table in (ADVERBS, DEGREES, AMOUNTS, MANNERS, NOUN_LEVELS)
     for level, words in table.items()
     for word in words
     if word

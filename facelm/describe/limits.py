@@ -78,3 +78,11 @@ def check(name: str, text: str) -> list[str]:
         if at_fault:
             found.append(f"{name} says {', '.join(map(repr, at_fault))}, but {rule.because}")
     return found
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a clip and its answer, both as sentences."""
+
+    question: str
+    answer: str

@@ -194,47 +194,76 @@ GAZE_PARTS: dict[str, tuple[Part, ...]] = {
         for verb, rest in (("move", "down"), ("drift", "down"), ("shift", "downward"), ("drop", ""), ("sink", ""))
     ),
 }
-MORE_LEVELS = {  # adverbs beside lexicon.ADVERBS
-    "slight": ("a bit", "barely", "lightly", "a touch", "only just"),
-    "moderate": ("visibly", "noticeably", "plainly"),
-    "strong": ("a lot", "markedly", "deeply", "powerfully", "sharply"),
+BLINK_PARTS = (Part("the eyes", "", "blink"), Part("the eyelids", "", "blink"))
+MANNERS = {  # how much something moves
+    "slight": ("slightly", "a little", "faintly", "subtly", "a bit", "lightly", "a touch"),
+    "moderate": ("moderately", "clearly", "visibly", "noticeably", "plainly"),
+    "strong": ("strongly", "intensely", "a lot", "markedly", "deeply", "powerfully", "sharply", "hard"),
 }
 
 # How and when: nothing here states a fact.
 QUICK = ("quickly", "suddenly", "abruptly", "swiftly", "in a flash")
 SLOW = ("slowly", "gradually", "bit by bit", "little by little", "steadily")
 SHORT = ("briefly", "for a moment", "for an instant", "fleetingly", "for a brief moment")
-HELD = ("and stay so", "and hold it", "for a good while", "for some time", "and keep it up")
+HELD = (  # of one part or a person, of parts
+    ("and stays so", "and stays there", "for a good while", "for some time"),
+    ("and stay so", "and stay there", "for a good while", "for some time"),
+)
 THROUGHOUT = ("throughout", "all along", "the whole time", "from start to end", "all the while", "to the last")
 AGAIN = ("again", "once more", "another time")
-TIMES = {2: ("twice", "and then again"), 3: ("several times", "a few times", "repeatedly", "again and again")}
-RELEASE = {  # what follows when a movement ends: of a single part, of parts, of a person
+TIMES = {2: ("twice",), 3: ("several times", "a few times", "repeatedly", "again and again")}
+RELEASE = {  # what follows when a movement ends: of a single part, of parts, of a person, of head or gaze
     "one": ("then settles", "then relaxes", "and eases off again", "before it settles", "and comes to rest"),
     "many": ("then settle", "then relax", "and ease off again", "before they settle", "and come to rest"),
-    "person": ("then relaxes", "then lets go", "and eases off again", "before relaxing again", "and releases it again"),
+    "person": ("then relaxes", "then lets go", "and eases off again", "before relaxing again"),
+    "pose": ("then comes back", "and comes back again", "before coming back", "and returns soon"),
+    "poses": ("then come back", "and come back again", "before coming back", "and return soon"),
 }
 START = ("at first", "to begin with", "in the beginning", "at the start", "initially", "first")
-THEN = ("then", "after that", "next", "and then", "afterwards", "following this")
+THEN = ("then", "after that", "next", "afterwards", "following this")
+LATE = ("after a while", "after a still start", "after a pause", "after a moment of rest")  # for what begins late
 SOON = ("a moment later", "soon after", "shortly after", "right after that", "straight away", "without delay")
 PAUSE = ("after a pause", "some time later", "after a while", "a while later", "later on")
-MEANWHILE = (
-    "meanwhile",
-    "at the same time",
-    "all the while",
-    "with that still held",
-    "while this lasts",
-    "on top of it",
-)
+MEANWHILE = ("meanwhile", "at the same time", "with that still held", "while this lasts", "during this")
 LAST = ("finally", "in the end", "at the end", "at last", "to finish", "lastly", "as the clip closes")
 TOGETHER = ("while", "as", "just as")
-TALK = (
-    "{subject} {talks}",
-    "{subject} {talks} and the mouth moves with the words",
-    "{subject} {talks}, the lips moving with the speech",
-    "the mouth keeps moving as {subject} {talks}",
-    "the lips and jaw move with the speech",
-    "the mouth forms words",
-    "{subject} {talks} and the lips follow",
+TALKS = ("talks", "speaks", "says something", "is in the middle of a speech", "keeps talking", "keeps speaking")
+STARTS_TALK = ("starts to talk", "begins to speak", "starts speaking", "starts to say something")
+TALK = (  # what may follow
+    ", the mouth moving with the words",
+    ", the lips moving with the speech",
+    " and the mouth follows the words",
+    ", the lips forming each word",
+    " while the jaw works along",
+    ", the mouth busy with the words",
 )
-TALKS = ("talks", "speaks", "says something")
+WITH_BREAKS = ("with short breaks", "on and off", "with pauses in between", "now and then")
 ENDS_TALK = ("falls silent", "stops talking", "goes quiet", "finishes speaking", "says no more")
+NOUN_LEVELS = {  # before "smile" and "dimple"; "" leaves it open
+    "slight": ("small", "faint", "thin", "slight"),
+    "moderate": ("", "", "clear"),
+    "strong": ("broad", "big", "strong"),
+}
+FACE_RESTS = (  # nothing happens: subject, verb, end
+    ("the face", "the whole face", "the expression"),
+    ("stays still", "keeps still", "rests", "stays calm and unmoved", "hardly changes", "remains at rest"),
+    ("from the first moment on", "from beginning to end"),
+)
+HEAD_RESTS = (
+    ("the head",),
+    (
+        "stays still",
+        "keeps still",
+        "rests",
+        "stays straight",
+        "remains upright",
+        "hardly moves",
+        "does not move",
+        "stays where it is",
+        "faces straight ahead",
+        "keeps its place",
+        "stays level",
+        "remains at rest",
+    ),
+    ("from the first moment on", "from beginning to end"),
+)

@@ -14,7 +14,7 @@ import facelm
 from facelm.files import atomic_path
 from facelm.motion import FaceMotion
 from facelm.rig.blendshape import BlendshapeRig
-from facelm.rig.render import default_rig
+from facelm.rig.load import default_rig
 from facelm.rig.surface import ASSETS, Surface, surfaces
 
 FLOAT, UBYTE, USHORT, UINT = 5126, 5121, 5123, 5125

@@ -1,18 +1,22 @@
 """Rigs from files: the default head and users' own."""
 
 import os
-import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion.layout import SHAPES
+from facelm.motion.names import NameTable, best_table, load_names
 from facelm.rig.blendshape import BlendshapeRig
+from facelm.rig.flame import FlameRig, load_flame
+from facelm.rig.flame_model import WHERE
+from facelm.rig.gltf_head import read_head
 from facelm.rig.parts import guess_groups
 
 HEAD = Path(__file__).parent / "assets" / "head.npz"
@@ -20,24 +24,81 @@ UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001}
 FACE_HEIGHT = 0.17  # metres; of what the shapes move on a grown-up's face
 
 
-def load_rig(path: str | os.PathLike[str] | None = None, unit: str | None = None) -> BlendshapeRig:
-    """The default CC0 head, or the user's own from an npz with `names` (n,), `vertices` (V, 3), `deltas` (n, V, 3) and
-    `quads` or `faces_quads` (F, 4; -1 in the last column of a triangle) or `triangles` (F, 3).
+@overload
+def load_rig(path: None = None) -> BlendshapeRig: ...
 
-    The shapes may come in any order and spelling of the sides (browDownLeft, browDown_L, ...); where the two halves of
-    a shape have shapes of their own (browInnerUp_L and _R), both follow it. Shapes that are absent do nothing, and a
-    warning names them. Optional arrays: `unit` ("m", "dm", "cm" or "mm"), `face_group` (F,), `neck_pivot` (3,),
-    `head_weight` (V,) and masks `region_lips`, `region_<name>` (V,). What is not given is worked out: the unit is that
-    in which the moving part of the face is nearest to 0.17 m high, parts and neck as in `facelm.rig.parts`.
+
+@overload
+def load_rig(
+    path: str | os.PathLike[str] | None, unit: str | None = None, names: str | Path | NameTable | None = None
+) -> BlendshapeRig | FlameRig: ...
+
+
+def load_rig(
+    path: str | os.PathLike[str] | None = None, unit: str | None = None, names: str | Path | NameTable | None = None
+) -> BlendshapeRig | FlameRig:
+    """The default CC0 head, or the user's own; the content of the file tells which of these it is:
+
+    - FLAME (pkl or npz), see `facelm.rig.flame.load_flame`; "flame" stands for the file that $FACELM_FLAME names.
+    - A GLB or glTF head with morph targets, see `facelm.rig.gltf_head.read_head`.
+    - An npz with `names` (n,), `vertices` (V, 3), `deltas` (n, V, 3) and `quads` or `faces_quads` (F, 4; -1 in the last
+      column of a triangle) or `triangles` (F, 3). Optional: `unit`, `face_group` (F,), `neck_pivot` (3,),
+      `head_weight` (V,) and masks `region_lips`, `region_<name>` (V,).
+
+    Shapes may come in any order and spelling of ARKit's names (browDownLeft, browDown_L, ...), or with those of a name
+    table (`names`, see `facelm.motion.names`); where a shape is split in parts (browInnerUp_L and _R), all follow it.
+    Shapes that are absent do nothing, and a warning names them. unit: "m", "dm", "cm" or "mm"; without it, that in
+    which the moving part of the face is nearest to 0.17 m high. What the file does not say of parts and neck is worked
+    out, see `facelm.rig.parts`.
     Raises FacelmError naming the file and what it lacks; MissingFileError when there is no such file.
     """
+    if path is not None and str(path) == "flame" and not Path(path).exists():
+        return load_flame()
     path = Path(path or HEAD)
+    kind = _kind(path)
+    if kind == "flame":
+        return load_flame(path)
+    return _from_gltf(path, unit, names) if kind == "gltf" else _from_npz(path, unit, names)
+
+
+def rig_for(layout: str) -> BlendshapeRig | FlameRig:
+    """The rig that shows motions of a layout where none is given: the default head, loaded once, or for the layouts of
+    FLAME that which $FACELM_FLAME names. Raises FacelmError saying what FLAME is where it is not set.
+    """
+    return _flame_rig() if layout.startswith("flame") else default_rig()
+
+
+@lru_cache(maxsize=1)
+def default_rig() -> BlendshapeRig:
+    """The default head, loaded once; do not change its arrays."""
+    return _from_npz(HEAD, None, None)
+
+
+@lru_cache(maxsize=1)
+def _flame_rig() -> FlameRig:
+    return load_flame()
+
+
+def _kind(path: Path) -> str:
+    """ "flame", "gltf" or "npz", by the first bytes and the names of the arrays."""
     if not path.is_file():
+        if path.suffix == ".pkl":
+            raise MissingFileError(f"there is no file {path}; {WHERE}")
         raise MissingFileError(f"there is no rig file {path}; leave the rig out to use the default head")
-    return _from_npz(path, unit)
+    with path.open("rb") as file:
+        begin = file.read(64)
+    if begin[:4] == b"glTF" or begin.lstrip()[:1] == b"{":
+        return "gltf"
+    if begin[:2] == b"PK":
+        try:
+            names = zipfile.ZipFile(path).namelist()
+        except zipfile.BadZipFile:
+            return "npz"
+        return "flame" if {"shapedirs.npy", "v_template.npy"} & set(names) else "npz"
+    return "flame" if path.suffix == ".pkl" or begin[:1] == b"\x80" else "npz"
 
 
-def _from_npz(path: Path, unit: str | None) -> BlendshapeRig:
+def _from_npz(path: Path, unit: str | None, names: str | Path | NameTable | None) -> BlendshapeRig:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
@@ -54,11 +115,17 @@ def _from_npz(path: Path, unit: str | None) -> BlendshapeRig:
         arrays["deltas"],
         faces,
         unit or (str(arrays["unit"]) if "unit" in arrays else None),
+        names,
         arrays.get("face_group"),
         arrays.get("neck_pivot"),
         arrays.get("head_weight"),
         {key.removeprefix("region_"): mask for key, mask in arrays.items() if key.startswith("region_")},
     )
+
+
+def _from_gltf(path: Path, unit: str | None, names: str | Path | NameTable | None) -> BlendshapeRig:
+    head = read_head(path)
+    return assemble(str(path), head.names, head.vertices, head.deltas, head.triangles, unit, names)
 
 
 def assemble(
@@ -68,6 +135,7 @@ def assemble(
     deltas: np.ndarray,
     faces: np.ndarray,
     unit: str | None = None,
+    table: str | Path | NameTable | None = None,
     groups: np.ndarray | None = None,
     pivot: np.ndarray | None = None,
     weight: np.ndarray | None = None,
@@ -87,7 +155,7 @@ def assemble(
     if not (np.isfinite(rest).all() and np.isfinite(own).all()):
         raise FacelmError(f"{source} has vertices or deltas that are no finite numbers; save the rig again")
     faces = _corners(source, np.asarray(faces), len(rest))
-    arkit = _arkit_deltas(source, names, own)
+    arkit = _arkit_deltas(source, names, own, load_names(table) if table is not None else best_table(names))
     scale = np.float32(_metres(source, rest, arkit, unit))
     rest, arkit = rest * scale, arkit * scale
     if groups is None:
@@ -116,48 +184,37 @@ def _corners(source: str, faces: np.ndarray, count: int) -> np.ndarray:
     return faces
 
 
-def _arkit_deltas(source: str, names: Sequence[str], own: np.ndarray) -> np.ndarray:
-    """Deltas (52, V, 3) in the order of the `arkit` layout."""
-    out = np.zeros((len(SHAPES), *own.shape[1:]), np.float32)
-    whole: dict[str, str] = {}
-    halves: dict[str, list[int]] = {}
+def _arkit_deltas(source: str, names: Sequence[str], own: np.ndarray, table: NameTable) -> np.ndarray:
+    """Deltas (52, V, 3) in the order of the `arkit` layout; the parts of a shape follow it all."""
+    whole: dict[str, int] = {}
+    parts: dict[str, list[int]] = {}
     for i, name in enumerate(names):
-        shape, is_half = _spellings().get(_plain(name), (None, False))
-        if shape is None:
-            continue
-        if is_half:
-            halves.setdefault(shape, []).append(i)
+        targets = table.find(name) or {}
+        if len(targets) != 1:
+            continue  # unknown, or a mixture, which no single channel stands for
+        shape, weight = next(iter(targets.items()))
+        if weight != 1:
+            parts.setdefault(shape, []).append(i)
         elif shape in whole:
-            raise FacelmError(f"{source} has two shapes for {shape}: {whole[shape]} and {name}; keep one")
+            raise FacelmError(f"{source} has two shapes for {shape}: {names[whole[shape]]} and {name}; keep one")
         else:
-            whole[shape] = name
-            out[SHAPES.index(shape)] = own[i]
-    for shape in halves.keys() - whole.keys():
-        out[SHAPES.index(shape)] = own[halves[shape]].sum(0)
-    absent = [name for name in SHAPES if name not in whole and name not in halves]
+            whole[shape] = i
+    absent = [shape for shape in SHAPES if shape not in whole and shape not in parts]
     if len(absent) == len(SHAPES):
-        own_names = ", ".join(names[:5]) or "none"
-        raise FacelmError(f"{source} has no shape with an ARKit name such as jawOpen (it has {own_names}); rename them")
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise FacelmError(
+            f"{source} has no shape with an ARKit name such as jawOpen (it has {shown}); rename them or give a name "
+            "table"
+        )
     if absent:
         warnings.warn(f"{source} has no shape {', '.join(absent)}: these channels do nothing on it", stacklevel=5)
+    out = np.zeros((len(SHAPES), *own.shape[1:]), np.float32)
+    for row, shape in enumerate(SHAPES):
+        if shape in whole:
+            out[row] = own[whole[shape]]
+        elif shape in parts:
+            out[row] = own[parts[shape]].sum(0)
     return out
-
-
-@lru_cache(maxsize=1)
-def _spellings() -> dict[str, tuple[str, bool]]:
-    """Plain spelling of a shape's name: the ARKit shape, and whether it is one half of it."""
-    found = {}
-    for shape in SHAPES:
-        sided = re.fullmatch(r"(.*)(Left|Right)", shape)
-        if sided:
-            found[_plain(sided[1] + sided[2][0])] = shape, False
-        else:
-            found |= {_plain(shape + half): (shape, True) for half in ("L", "R", "Left", "Right")}
-    return found | {_plain(shape): (shape, False) for shape in SHAPES}
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", re.split(r"[.:|/]", name)[-1].lower())
 
 
 def _metres(source: str, rest: np.ndarray, deltas: np.ndarray, unit: str | None) -> float:

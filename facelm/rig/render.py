@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
 from facelm.rig.blendshape import BlendshapeRig
-from facelm.rig.load import load_rig
+from facelm.rig.load import default_rig
 from facelm.rig.surface import Surface, surfaces, texture
 
 BACKGROUND = ((0.93, 0.935, 0.945), (0.70, 0.725, 0.76))  # top and bottom are mixed between the two, linear RGB 0..1
@@ -75,12 +75,6 @@ def _texture(name: str) -> Any:
     out.SetMaximumAnisotropicFiltering(1.0)
     out.SetWrap(out.ClampToEdge)
     return out
-
-
-@lru_cache(maxsize=1)
-def default_rig() -> BlendshapeRig:
-    """The default head, loaded once for all pictures."""
-    return load_rig()
 
 
 class Stage:

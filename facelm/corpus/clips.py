@@ -24,7 +24,7 @@ from facelm.describe.plan import Plan
 from facelm.describe.tracks import resting
 from facelm.motion import FaceMotion
 from facelm.motion.clean import clean
-from facelm.motion.layout import ARKIT, HEAD, LIVELINK
+from facelm.motion.layout import ARKIT, HEAD, LIVELINK, head_angles
 
 FPS = 25
 STEP = 4  # frames of a token step: all clips of a take but its last are whole steps
@@ -172,8 +172,6 @@ def _legible(motion: FaceMotion) -> FaceMotion:
     """The motion in layout arkit; of FLAME layouts its head alone, with a face at rest."""
     if motion.layout == ARKIT:
         return motion
-    from facelm.motion.layout import head_angles
-
     values = np.zeros((len(motion), ARKIT.width), np.float32)
     values[:, ARKIT.indices(HEAD)] = head_angles(motion.values, motion.layout)
     return FaceMotion(values, motion.rate, ARKIT)

@@ -228,7 +228,7 @@ def load_corpus(folder: str | Path, split: str) -> "Dataset":
             columns = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
             raise FacelmError(f"{path} is not a readable Parquet file ({error}); make the corpus anew") from error
-        _check_columns(path, columns)
+        check_columns(path, columns)
     if sum(path.stat().st_size for path in files) <= IN_MEMORY:
         rows = Dataset(pa.concat_tables(map(pq.read_table, files), promote_options="default"))
     else:
@@ -238,7 +238,8 @@ def load_corpus(folder: str | Path, split: str) -> "Dataset":
     return rows
 
 
-def _check_columns(path: Path, columns: Any) -> None:
+def check_columns(path: Path, columns: Any) -> None:
+    """Raises FacelmError unless the schema of a file is that of a corpus, of today or before."""
     missing = [name for name in schema().names if name not in columns.names and name not in SINCE_SHARDS]
     if missing:
         raise FacelmError(f"{path} lacks the columns {', '.join(missing)}; see 'facelm corpus --help'")

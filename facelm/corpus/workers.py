@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +37,11 @@ def ordered(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int
 
 
 def _end_with_parent() -> None:
-    """A killed parent tells nobody: without this its workers would wait for work forever."""
+    """A killed parent tells nobody: without this its workers would wait for work forever.
+
+    Ctrl-C is the parent's to answer: its workers finish what they are at.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

@@ -12,7 +12,7 @@ from facelm.describe.facts import Fact, item_facts
 from facelm.describe.phases import split
 from facelm.describe.plan import MAX_PHASES, Item, Phase, Plan
 from facelm.describe.speech import held_through_speech
-from facelm.describe.timeline import BLINK, Timeline, read, tracks_at_rest
+from facelm.describe.timeline import BLINK, FOLLOWER, LEADERS, Timeline, read, tracks_at_rest
 from facelm.describe.tracks import COLUMNS, FPS, Tracks
 from facelm.describe.units import BLINK_COUNTS, EMOTIONS, INTENSITIES, UNITS
 from facelm.motion import FaceMotion
@@ -113,6 +113,9 @@ def _weights(frames: int) -> np.ndarray:
 def _items(levels: dict[Fact, float], shown: Timeline, begin: float, end: float) -> tuple[Item, ...]:
     """What a person would mention of a phase, in the order of plans: emotion, units, head, gaze, blinks."""
     units = {fact: level for fact, level in levels.items() if fact.name in UNITS}
+    thrust = Fact(FOLLOWER)
+    if thrust in units and max(units[fact] for fact in units if fact.name in (FOLLOWER, *LEADERS)) > units[thrust]:
+        del units[thrust]
     items = []
     emotion = _emotion(units)
     if emotion:

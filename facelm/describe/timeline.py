@@ -27,6 +27,10 @@ SHORTEST_POSE = 0.3  # s
 SHORTEST_SIDE = 0.4  # s; a side that leads or lags for less does not count as an event of its own
 MOUTH_OPEN = 0.1  # of the lips' distance: from here the mouth counts as open
 BLINK = Fact("blink")
+# ARKit's tracker reports a jaw thrust whenever the mouth opens or smiles (jawForward correlates by .6 to .97 with
+# jawOpen or mouthLowerDown in five of eight Live Link takes), so it counts only when it is the stronger one.
+FOLLOWER = "AU29"
+LEADERS = ("AU10", "AU12", "AU16", "AU26")
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ def timeline(motion: FaceMotion, rest: np.ndarray | None = None) -> Timeline:
     """What a motion shows, and when.
 
     Args:
-        motion: layout arkit or livelink, any fps; measured at 25 fps, so times are within 0.04 s.
+        motion: layout arkit or livelink, any fps; measured at 25 fps, so times are within 0.04 s. Of FLAME layouts
+            only head, jaw opening and blinks are read; carry motion of another rig to arkit first, by a map
+            (facelm.motion.retarget) or by fitting its vertices (facelm.rig.fit).
         rest: the person's resting face, arkit values (55,), subtracted first. None: `resting(motion)`, which is zeros
             under 20 s. It is best computed from all takes of a person; pass zeros to measure against the rig's rest.
     """
@@ -167,8 +173,15 @@ def _unit_events(curves: Tracks, speech: list[tuple[int, int]]) -> Iterable[Even
         for span in spans(strong, least, 0.6 * least, SHORTEST_UNIT):
             for fact, part in _sides(unit.code, unit.sides, span, left, right, least):
                 inside = slice(part.begin, part.end + 1)
+                if unit.code == FOLLOWER and _leader(levels[part.apex]) > strong[part.apex]:
+                    continue
                 spoken = unit.code in SPEECH_UNITS and kept[inside].max() < least and _within(part, speech)
                 yield _event(fact, part, float(strong[inside].max()), spoken)
+
+
+def _leader(levels: np.ndarray) -> float:
+    """The strongest unit that trackers mistake in part for a jaw thrust, of one frame's levels (K,)."""
+    return max(float(levels[column]) for key, column in COLUMNS.items() if key[0] in LEADERS)
 
 
 def _sides(

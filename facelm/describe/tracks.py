@@ -12,7 +12,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter1d, grey_opening
 from facelm.describe.units import UNITS
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
-from facelm.motion.layout import ARKIT
+from facelm.motion.layout import ARKIT, head_angles
 
 FPS = 25.0
 LONGEST_BLINK = 0.5  # s; eyes closed for longer are an eye closure (AU43)
@@ -21,6 +21,7 @@ SHORTEST_REST = 20.0  # s of motion from which a resting face can be told from a
 REST_PERCENTILE = 10
 LARGEST_REST = 0.3  # share of a channel's peak; what is held above it all the time is an expression, not a rest
 LARGEST_GAZE_REST = 0.5  # a camera above or below the face
+WIDE_JAW = 0.45  # rad that FLAME's jaw turns where jawOpen is 1
 
 Key = tuple[str, str | None]  # unit code, "left" | "right" | None
 KEYS: tuple[Key, ...] = tuple(
@@ -100,7 +101,10 @@ def smoothed(curves: np.ndarray) -> np.ndarray:
 
 
 def tracks(motion: FaceMotion, rest: np.ndarray | None = None) -> Tracks:
-    """The curves of a motion of any layout that converts to arkit, at any fps.
+    """The curves of a motion of layout arkit or livelink, at any fps.
+
+    FLAME's expressions name no units: of its layouts only the jaw's opening, the eyelids (where the layout has them)
+    and the head are read. Carry such motion to arkit first (`facelm rig map`) to see the rest.
 
     Args:
         rest: arkit values (55,) of the person's resting face, which are subtracted; see `resting`.
@@ -148,8 +152,15 @@ def resting(*motions: FaceMotion) -> np.ndarray:
 
 
 def _arkit_values(motion: FaceMotion) -> np.ndarray:
-    """Values (T, 55) of layout arkit at 25 fps."""
-    motion = motion.to("arkit")
+    """Values (T, 55) of layout arkit at 25 fps. Of FLAME only jaw, eyelids and head are known without a map or rig."""
     if abs(motion.fps - FPS) > 1e-6 and len(motion) > 1:
         motion = motion.resample(FPS)
-    return motion.values.astype(float)
+    if not motion.layout.is_flame:
+        return motion.to("arkit").values.astype(float)
+    values = np.zeros((len(motion), ARKIT.width))
+    values[:, ARKIT.index("jawOpen")] = (motion.channel("jawX") / WIDE_JAW).clip(0, 1)
+    for side in ("Left", "Right"):
+        if "eyelid" + side in motion.layout:
+            values[:, ARKIT.index("eyeBlink" + side)] = motion.channel("eyelid" + side).clip(0, 1)
+    values[:, -3:] = head_angles(motion.values, motion.layout)
+    return values

@@ -130,7 +130,7 @@ def time_unit(path: Path, stamps: np.ndarray, name: str = "") -> tuple[float, st
         if key.endswith((ending, word)):
             return unit, word
     steps = np.diff(np.unique(stamps[np.isfinite(stamps)]))
-    typical = float(np.median(steps)) if len(steps) else 0.0
+    typical = float(np.percentile(steps, 50, method="lower")) if len(steps) else 0.0
     if key.endswith("sec") or "second" in key or not typical:
         return 1.0, "seconds"
     for _, unit, word in UNITS:

@@ -244,8 +244,7 @@ def _tell_time(rows: NamedRows, times: list[_Moment], frames: list[float], name:
         if not np.isfinite(numbers).all() or (np.abs(numbers) > 1e9).any() or (numbers != np.rint(numbers)).any():
             bad = int((~np.isfinite(numbers) | (np.abs(numbers) > 1e9) | (numbers != np.rint(numbers))).argmax())
             raise FacelmError(f"{rows.path} row {rows.lines[bad]}: {frames[bad]:g} is no frame number")
-        steps = np.diff(np.unique(numbers))
-        step = int(np.median(steps)) if len(steps) else 1
+        step = int(np.gcd.reduce(np.diff(np.unique(numbers)).astype(np.int64))) or 1
         if options.fps is not None:
             rows.rate = exact_rate(options.fps)
         elif coarse:

@@ -10,10 +10,9 @@ class LoadReport:
     rows: rows with a full set of values. fps: the rate, frames/s. dialect: what kind of file it is, such as "Live Link
     Face CSV" or "MMHead pickle". short_rows: rows without values (no face seen). bridged: frames filled in between
     their neighbours, for short rows and for timecodes that are missing. holes: (first frame, end) of each stretch of
-    bridged frames. repeated: rows left out because their
-    timecode does not come after the one before. jitter: the rows kept to no frame grid and were interpolated.
-    absent: channels the file does not have, now 0. fps_assumed: neither the file nor its kind says its rate.
-    notes: one sentence each about what the motion does not hold of the file, or what looks wrong in it.
+    bridged frames. repeated: rows left out because their time is out of order. jitter: the rows kept to no frame grid
+    and were interpolated. absent: channels the file does not have, now 0. fps_assumed: neither the file nor its kind
+    says its rate. notes: one sentence each about what the motion does not hold of the file, or what looks wrong in it.
     """
 
     path: str

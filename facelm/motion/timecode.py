@@ -1,10 +1,15 @@
-"""Frame rates without rounding, and the SMPTE timecodes of Live Link Face.
+"""Frame rates without rounding, and SMPTE timecodes.
 
-A timecode is `HH:MM:SS:FF.mmm`. FF counts sixtieths of a second whatever the rate of the take (a 30 fps take steps by
-2), mmm are thousandths of such a frame; so times lie on a grid of 1/60000 s, called ticks here.
+A timecode of Live Link Face is `HH:MM:SS:FF.mmm`. FF counts sixtieths of a second whatever the rate of the take (a
+30 fps take steps by 2), mmm are thousandths of such a frame; so times lie on a grid of 1/60000 s, called ticks here.
+
+Drop-frame timecodes are written `HH:MM:SS;FF`. They number the frames of 29.97 or 59.94 fps and leave out numbers (the
+first two or four of every minute, but not of every tenth) so that the labels keep up with the clock; a frame of
+59.94 fps is 1001 ticks, so their times are exact too.
 """
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,7 +22,11 @@ DAY = 24 * 3600 * TICKS
 NTSC = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))
 STANDARD = tuple(sorted((*NTSC, *map(Fraction, (15, 24, 25, 30, 48, 50, 60, 90, 100, 120)))))
 
-_TIMECODE = re.compile(r"\s*(\d{1,2}):(\d{1,2}):(\d{1,2})[:;](\d{1,2}(?:\.\d{1,6})?)\s*")
+DROP_FRAME = 1001  # ticks of a frame at 59.94 fps
+DROP_DAY = 24 * 6 * 35_964 * DROP_FRAME  # ticks of 24 hours of drop-frame labels, 86 ms less than a day
+
+_TIMECODE = re.compile(r"\s*(\d{1,2}):([0-5]?\d):([0-5]?\d)([:;])(\d{1,3}(?:\.\d{1,6})?)\s*")
+_COUNTS = (24, 25, 30, 48, 50, 100, 120)  # frames a second that other programs number, besides 60
 
 
 def exact_rate(fps: float | Fraction) -> Fraction:
@@ -38,20 +47,87 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     return rate
 
 
-def parse_timecode(text: str) -> int:
-    """The time of day of a timecode, in ticks. Raises ValueError when it is none."""
+def split_timecode(text: str) -> tuple[int, int, bool]:
+    """A timecode's whole seconds, its thousandths of frames, and whether it is drop-frame.
+
+    Raises ValueError when it is none.
+    """
     match = _TIMECODE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no timecode HH:MM:SS:FF.mmm")
-    hours, minutes, seconds, frames = match.groups()
-    return ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * TICKS + round(float(frames) * 1000)
+    hours, minutes, seconds, mark, frames = match.groups()
+    return (int(hours) * 60 + int(minutes)) * 60 + int(seconds), round(float(frames) * 1000), mark == ";"
 
 
-def format_timecode(ticks: int) -> str:
-    """The timecode of a time of day in ticks; after midnight it starts again from zero."""
-    seconds, part = divmod(ticks % DAY, TICKS)
-    frame, thousandth = divmod(part, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{frame:02}.{thousandth:03}"
+def parse_timecode(text: str) -> int:
+    """The time of day of one timecode whose FF count sixtieths, in ticks. Raises ValueError when it is none."""
+    seconds, thousandths, drop = split_timecode(text)
+    return int(label_ticks(np.array([seconds]), np.array([thousandths]), drop)[0][0])
+
+
+def label_ticks(seconds: np.ndarray, thousandths: np.ndarray, drop: bool) -> tuple[np.ndarray, int]:
+    """Ticks, int64 (N,), of the timecodes of a take, and how many frames a second they count.
+
+    seconds, thousandths: int64 (N,), as `split_timecode` gives them. The count is 60 as in Live Link Face, unless the
+    frame numbers turn over at that of another program (24, 25, 30, 48, 50, 100, 120; of drop-frame 30).
+    """
+    if not drop:
+        count = _frame_count(seconds, thousandths)
+        return seconds * TICKS + np.rint(thousandths * (60 / count)).astype(np.int64), count
+    count = 30 if (np.diff(seconds) == 1).any() and thousandths.max() < 30_000 else 60
+    minutes = seconds // 60
+    left_out = (minutes - minutes // 10) * 4  # of 60 numbers a second
+    numbers = seconds * 60_000 + thousandths * (60 // count) - left_out * 1000
+    return np.rint(numbers * (DROP_FRAME / 1000)).astype(np.int64), count
+
+
+def _frame_count(seconds: np.ndarray, thousandths: np.ndarray) -> int:
+    turns = np.flatnonzero(np.diff(seconds) == 1)
+    steps = np.diff(thousandths)[np.diff(seconds) == 0]
+    if not len(turns) or not len(steps):
+        return 60
+    estimate = float(np.median(thousandths[turns] + np.median(steps) - thousandths[turns + 1])) / 1000
+    count = min(_COUNTS, key=lambda known: abs(known - estimate))
+    return count if abs(count - estimate) < 0.6 and thousandths.max() < count * 1000 else 60
+
+
+def format_timecode(ticks: int, drop: bool = False) -> str:
+    """The timecode of a time of day in ticks, FF counting sixtieths; after midnight it starts again from zero."""
+    if drop:
+        number, rest = divmod(ticks % DROP_DAY, DROP_FRAME)
+        tens, within = divmod(number, 35_964)  # frames of ten minutes
+        number += tens * 36 + max(0, (within - 4) // 3596) * 4  # 3596: frames of a minute that leaves four numbers out
+        seconds, frame = divmod(number, 60)
+        thousandth = rest * 1000 // DROP_FRAME
+    else:
+        seconds, part = divmod(ticks % DAY, TICKS)
+        frame, thousandth = divmod(part, 1000)
+    mark = ";" if drop else ":"
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{mark}{frame:02}.{thousandth:03}"
+
+
+def forward(ticks: np.ndarray) -> np.ndarray:
+    """Which rows to keep so that time only goes forward: bool (N,), as many as can be, of equal times the first.
+
+    ticks: int64 (N,). One wrong timecode costs its own row, wherever it points.
+    """
+    tails: list[int] = []  # tails[k]: the row with the earliest time that ends an increasing chain of k + 1 rows
+    times: list[int] = []
+    before = np.full(len(ticks), -1)
+    for row, tick in enumerate(ticks.tolist()):
+        k = bisect_left(times, tick)
+        before[row] = tails[k - 1] if k else -1
+        if k == len(times):
+            tails.append(row)
+            times.append(tick)
+        elif times[k] != tick:
+            tails[k], times[k] = row, tick
+    kept = np.zeros(len(ticks), dtype=bool)
+    row = tails[-1] if tails else -1
+    while row >= 0:
+        kept[row] = True
+        row = before[row]
+    return kept
 
 
 def frame_ticks(frames: int, rate: Fraction, start: Fraction) -> np.ndarray:

@@ -274,7 +274,7 @@ def set_field(line: int, field: int, text: str):
         (set_field(2, 19, "inf"), "row 3, column JawOpen is inf"),
         (set_field(2, 19, "open"), "row 3, column JawOpen: 'open' is no number"),
         (set_field(3, 0, "noon"), "row 4: 'noon' is no timecode"),
-        (set_field(4, 0, "05:00:00:00.000"), "jumps by 18000 s between rows 4 and 5"),
+        (set_field(6, 0, "05:00:00:00.000"), "jumps by 18000 s between rows 6 and 7"),
         (set_field(0, 19, "JawAjar"), "no column for JawOpen"),
         (set_field(0, 0, "Clock"), "says nothing of its rate"),
         (set_field(0, 1, "JawOpen"), "two columns named jawopen"),

@@ -23,11 +23,24 @@ from facelm.motion.formats import ReadOptions
 from facelm.motion.layout import EYES, HEAD, LIVELINK
 from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
-from facelm.motion.timecode import DAY, TICKS, find_grid, format_timecode, frame_ticks, parse_timecode
+from facelm.motion.timecode import (
+    DAY,
+    DROP_DAY,
+    TICKS,
+    find_grid,
+    format_timecode,
+    forward,
+    frame_ticks,
+    label_ticks,
+    split_timecode,
+)
 
 DIALECT = "Live Link Face CSV"
 SHORT_ROWS = ("bridge", "drop", "refuse")
+DROP = "drop-frame"  # the metadata `timecode` of motions with drop-frame timecodes
+DROP_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 MAX_GAP_S = 60.0  # a longer hole is two takes in one file rather than a loss of tracking
+MAX_BACKWARD_ROWS = 60  # on end: a second take in the same file rather than a stream that repeats frames
 
 _DEFAULTS = ReadOptions()
 _MAY_BE_ABSENT = {name.lower() for name in (*HEAD, *EYES, "tongueOut")}  # some exporters leave them out
@@ -53,10 +66,12 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     if not len(table.values):
         raise FacelmError(f"{path} has no row with blendshape values; nothing was tracked in this take")
     ticks, values, lines = table.ticks, table.values, table.lines
-    ticks = ticks + DAY * np.cumsum(np.diff(ticks, prepend=ticks[0]) < -DAY // 2)  # takes across midnight
-    forward = np.diff(np.maximum.accumulate(ticks), prepend=ticks[0] - 1) > 0
-    repeated = int((~forward).sum())
-    ticks, values, lines = ticks[forward], values[forward], lines[forward]
+    day = DROP_DAY if table.drop else DAY
+    steps = (np.diff(ticks) + day // 2) % day - day // 2  # across midnight too
+    ticks = ticks[0] + np.concatenate([[0], np.cumsum(steps)])
+    kept = forward(ticks)
+    _refuse_two_takes(path, kept, ticks, lines)
+    ticks, values, lines = ticks[kept], values[kept], lines[kept]
 
     grid = find_grid(ticks)
     holes: tuple[tuple[int, int], ...] = ()
@@ -74,13 +89,16 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
         fps=float(grid.rate),
         short_rows=len(table.short),
         bridged=sum(end - first for first, end in holes),
-        repeated=repeated,
+        repeated=int((~kept).sum()),
         jitter=grid.frames is None and short_rows != "drop",
         absent=table.absent,
         dialect=DIALECT,
         holes=holes,
+        notes=table.notes,
     )
-    return FaceMotion(values, grid.rate, LIVELINK, start=Fraction(int(ticks[0] % DAY), TICKS)), report
+    start = Fraction(int(ticks[0] % day), TICKS)
+    metadata = {"timecode": DROP} if table.drop else {}
+    return FaceMotion(values, grid.rate, LIVELINK, start=start, metadata=metadata), report
 
 
 def _holes(frames: np.ndarray) -> tuple[tuple[int, int], ...]:
@@ -90,7 +108,10 @@ def _holes(frames: np.ndarray) -> tuple[tuple[int, int], ...]:
 
 
 def write(motion: FaceMotion, path: Path) -> None:
-    """Write the motion as Live Link Face CSV, gzipped when the name ends in .gz; values and rate survive exactly."""
+    """Write the motion as Live Link Face CSV, gzipped when the name ends in .gz; values and rate survive exactly.
+
+    A motion at 29.97 or 59.94 fps whose timecode was read as drop-frame gets drop-frame timecodes again.
+    """
     motion = motion.to(LIVELINK)
     times = frame_ticks(len(motion), motion.rate, motion.start or Fraction(0))
     with atomic_path(path) as temporary, open(temporary, "wb") as raw:
@@ -104,8 +125,9 @@ def write(motion: FaceMotion, path: Path) -> None:
 def _write_rows(motion: FaceMotion, times: np.ndarray, out: io.IOBase) -> None:
     text = io.TextIOWrapper(out, encoding="utf-8", newline="")  # type: ignore[type-var]
     text.write(",".join(("Timecode", "BlendShapeCount", *motion.layout.names)) + "\n")
+    drop = motion.metadata.get("timecode") == DROP and motion.rate in DROP_RATES
     for tick, row in zip(times, motion.values, strict=True):
-        text.write(f"{format_timecode(int(tick))},{motion.layout.width},{','.join(map(_decimal, row))}\n")
+        text.write(f"{format_timecode(int(tick), drop)},{motion.layout.width},{','.join(map(_decimal, row))}\n")
     text.flush()
     text.detach()
 
@@ -120,13 +142,15 @@ def _decimal(value: np.float32) -> str:
 
 @dataclass(frozen=True)
 class _Table:
-    """ticks int64 (N,), values float32 (N, 61), lines int64 (N,): full rows; short: line numbers of short rows."""
+    """Full rows: ticks int64 (N,), values float32 (N, 61), lines int64 (N,). short: line numbers of short rows."""
 
     ticks: np.ndarray
     values: np.ndarray
     lines: np.ndarray
     short: list[int]
     absent: tuple[str, ...]
+    drop: bool
+    notes: tuple[str, ...]
 
 
 def _read_table(path: Path) -> _Table:
@@ -146,7 +170,8 @@ def _read_table(path: Path) -> _Table:
 def _parse(path: Path, rows: Iterator[list[str]]) -> _Table:
     header = [name.strip() for name in next(rows, [])]
     clock, columns, absent = _columns(path, header)
-    ticks, values, lines, short = array("q"), array("f"), array("q"), []
+    seconds, thousandths, values, lines, short = array("q"), array("q"), array("f"), array("q"), []
+    drop = None
     for line, row in enumerate(rows, start=2):
         if not any(field.strip() for field in row):
             continue
@@ -156,15 +181,24 @@ def _parse(path: Path, rows: Iterator[list[str]]) -> _Table:
         if any(field.strip() for field in row[len(header) :]):
             raise FacelmError(f"{path} row {line} has {len(row)} fields, but the header has {len(header)}")
         try:
-            ticks.append(parse_timecode(row[clock]))
+            second, thousandth, dropping = split_timecode(row[clock])
         except ValueError as error:
             raise FacelmError(f"{path} row {line}: {error}") from None
+        drop = dropping if drop is None else drop
+        if dropping != drop:
+            raise FacelmError(
+                f"{path} row {line}: timecodes with and without drop-frame (;) in one file; split it there"
+            )
+        seconds.append(second)
+        thousandths.append(thousandth)
         lines.append(line)
         values.extend(_numbers(path, line, row, columns))
     shape = (len(lines), len(columns))
     full = np.zeros((len(lines), LIVELINK.width), dtype=np.float32)
     full[:, LIVELINK.indices(columns)] = np.frombuffer(values, dtype=np.float32).reshape(shape)
-    return _Table(np.array(ticks, dtype=np.int64), full, np.array(lines, dtype=np.int64), short, absent)
+    ticks, count = label_ticks(np.array(seconds, dtype=np.int64), np.array(thousandths, dtype=np.int64), bool(drop))
+    notes = () if count == 60 else (f"the timecodes number {count} frames a second, not 60 as Live Link Face does.",)
+    return _Table(ticks, full, np.array(lines, dtype=np.int64), short, absent, bool(drop), notes)
 
 
 def _columns(path: Path, header: list[str]) -> tuple[int, dict[str, int], tuple[str, ...]]:
@@ -203,6 +237,16 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _refuse_two_takes(path: Path, kept: np.ndarray, ticks: np.ndarray, lines: np.ndarray) -> None:
+    ends = np.flatnonzero(np.diff(np.concatenate([[True], kept, [True]]).astype(np.int8)))
+    for first, last in ends.reshape(-1, 2):
+        if last - first >= MAX_BACKWARD_ROWS:
+            raise FacelmError(
+                f"{path}: the timecodes of rows {lines[first]} to {lines[last - 1]} do not go on from those around "
+                "them; these are two takes in one file, split it there"
+            )
 
 
 def _refuse_long_gaps(path: Path, ticks: np.ndarray, lines: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from scipy.signal import find_peaks
 from facelm.describe.tracks import FPS
 
 LONGEST_GAP = 0.16  # s under the lower threshold that do not end a span
-VALLEY = 0.5  # a dip under this share of both peaks beside it parts two spans
+VALLEY = 0.5  # a dip under this share of both peaks beside it parts two spans, when longer than such a gap
 REACH = 0.4  # s before and after the lower threshold in which the onset and the end of the offset are looked for
 FOOT = 0.1  # share of the rise at which a span begins and ends
 PLATEAU = 0.95  # share of the highest level at which the apex is reached
@@ -61,14 +61,15 @@ def _runs(track: np.ndarray, high: float, low: float, shortest: float) -> list[t
 
 
 def _parts(track: np.ndarray, first: int, last: int, high: float) -> list[tuple[int, int]]:
-    """A run cut at valleys under half of both the peak before and the peak after."""
+    """A run cut where it stays under half of both the peak before and the peak after."""
     inside = np.concatenate([[0.0], track[first : last + 1], [0.0]])
     peaks, _ = find_peaks(inside, height=high, prominence=0.5 * high)
     parts, begin, peak = [], first, -1
     for candidate in (peaks - 1 + first).tolist():
         if peak >= 0:
-            valley = peak + int(track[peak:candidate].argmin())
-            if track[valley] < VALLEY * min(track[peak], track[candidate]):
+            floor = VALLEY * min(track[peak], track[candidate])
+            if (track[peak:candidate] < floor).sum() > LONGEST_GAP * FPS:
+                valley = peak + int(track[peak:candidate].argmin())
                 parts.append((begin, valley))
                 begin, peak = valley + 1, candidate
                 continue

@@ -50,6 +50,8 @@ def _mixing() -> tuple[np.ndarray, np.ndarray]:
 
 
 _UNITS, _LOOKS = _mixing()
+_EYELIDS = ARKIT.indices(("eyeBlinkLeft", "eyeBlinkRight"))
+_BEHIND_LIDS = [i for i, name in enumerate(ARKIT.names) if name.startswith(("eyeLook", "eyeWide", "eyeSquint"))]
 _LIDS = [COLUMNS["AU43", "left"], COLUMNS["AU43", "right"]]
 _REST_LIMIT = np.full(ARKIT.width, LARGEST_REST)
 for _code, _side in KEYS:
@@ -117,11 +119,22 @@ def tracks(motion: FaceMotion, rest: np.ndarray | None = None) -> Tracks:
         weights = slice(0, len(ARKIT.names) - 3)
         values[:, weights] = (values[:, weights] - rest[weights]).clip(0, None)
         values[:, -3:] -= rest[-3:]
+    _bridge_blinks(values)
     levels = values @ _UNITS
     lids = levels[:, _LIDS].min(axis=1)
     levels[:, _LIDS] = without_blinks(levels[:, _LIDS])
     mouth = (values[:, ARKIT.index("jawOpen")] - values[:, ARKIT.index("mouthClose")]).clip(0, 1)
     return Tracks(levels, lids, values @ _LOOKS, mouth, values[:, -3:])
+
+
+def _bridge_blinks(values: np.ndarray) -> None:
+    """Carry what the eyes do straight through their blinks, in place: a shut lid hides gaze and widened eyes."""
+    lids = values[:, _EYELIDS].min(axis=1)
+    shut = binary_dilation(lids - without_blinks(lids) > 0.25, iterations=2)
+    if shut.any() and not shut.all():
+        open_ = np.flatnonzero(~shut)
+        for column in _BEHIND_LIDS:
+            values[shut, column] = np.interp(np.flatnonzero(shut), open_, values[open_, column])
 
 
 def without_blinks(lids: np.ndarray) -> np.ndarray:
@@ -143,7 +156,7 @@ def resting(*motions: FaceMotion) -> np.ndarray:
     values = np.concatenate([_arkit_values(motion) for motion in motions])
     if len(values) < SHORTEST_REST * FPS:
         return np.zeros(ARKIT.width)
-    lids = values[:, ARKIT.indices(("eyeBlinkLeft", "eyeBlinkRight"))].max(axis=1)
+    lids = values[:, _EYELIDS].max(axis=1)
     open_eyes = ~binary_dilation(lids > 0.5, iterations=5)
     if open_eyes.mean() > 0.2:
         values = values[open_eyes]

@@ -8,7 +8,22 @@ from facelm.corpus.heldout import held_out
 from facelm.corpus.performer import CATEGORIES, invent
 from facelm.describe.captions import Wording, facts_in_words, items_in_words
 from facelm.describe.facts import Fact, plan_facts
+from facelm.describe.phrases import (
+    GAZE_PARTS,
+    HEAD_PARTS,
+    HELD,
+    LATE,
+    MEANWHILE,
+    QUICK,
+    RELEASE,
+    SHORT,
+    SLOW,
+    TALK,
+    THROUGHOUT,
+    UNIT_PARTS,
+)
 from facelm.describe.plan import Plan
+from facelm.describe.units import UNITS
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
@@ -48,3 +63,30 @@ def test_answers_answer() -> None:
     assert Fact("head nod") in set().union(*facts_in_words(answers))
     assert "Twice." in asked.values()
     assert "The left side." in asked.values()
+
+
+def test_parts_of_the_face_are_read_with_their_owner_and_manner() -> None:
+    text = "Her inner brows slowly rise a bit, then settle, while a faint smile appears on the left; his head dips."
+    items = items_in_words(text)
+    assert [[item.text() for item in phase] for phase in items] == [
+        ["slight inner brow raise", "slight smile left"],
+        ["head down"],
+    ]
+
+
+def test_no_phrase_means_two_things_and_words_of_time_mean_nothing() -> None:
+    for table, key in ((UNIT_PARTS, "unit"), (HEAD_PARTS, "head"), (GAZE_PARTS, "gaze")):
+        for name, parts in table.items():
+            for part in parts:
+                for side in ("left", "right") if key == "unit" and part.one else ():
+                    assert facts_in_words(" ".join(part.said(side))) == [{Fact(str(name), side)}]
+                if key == "unit" and part.both:
+                    both = "both" if UNITS[str(name)].sides else None
+                    assert facts_in_words(" ".join(part.said(None))) == [{Fact(str(name), both)}]
+                if key == "head":
+                    assert facts_in_words(" ".join(part.said(None))) == [{Fact(f"head {name[0]}", name[1])}]
+                if key == "gaze":
+                    assert facts_in_words(" ".join(part.said(None))) == [{Fact("gaze", str(name))}]
+    timing = (*sum(RELEASE.values(), ()), *sum(HELD, ()), *QUICK, *SLOW, *SHORT, *THROUGHOUT, *MEANWHILE, *TALK, *LATE)
+    for words in timing:
+        assert not set().union(*facts_in_words(words)), words

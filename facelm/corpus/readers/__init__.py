@@ -14,7 +14,22 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from facelm.corpus.readers import takes
+from facelm.corpus.readers import (
+    beat,
+    beat2,
+    cavfa,
+    celebv_hq,
+    celebv_text,
+    facegood,
+    m2f_d,
+    mead,
+    mmhead,
+    multiface,
+    open3dfacevid,
+    ravdess,
+    takes,
+    tfhp,
+)
 from facelm.corpus.readers.fields import PEOPLE, TABLE, enrich, table_rows
 from facelm.corpus.readers.sides import sound_notes, sound_seconds
 from facelm.corpus.readers.take import OnError, Reader, Remark, SkipReport, Sound, Take, write_remarks
@@ -37,7 +52,22 @@ __all__ = [
     "write_remarks",
 ]
 
-READERS: tuple[Reader, ...] = (takes,)
+READERS: tuple[Reader, ...] = (
+    mmhead,
+    tfhp,
+    beat2,
+    celebv_hq,
+    celebv_text,
+    multiface,
+    open3dfacevid,
+    mead,
+    cavfa,
+    m2f_d,
+    facegood,
+    ravdess,
+    beat,
+    takes,
+)
 """In the order in which they are asked whether they recognise a folder; the folder of takes is the last resort."""
 
 

@@ -6,7 +6,7 @@ No frame is lost or doubled: the clips of a take, one after the other, are the t
 import io
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from math import gcd
 from typing import Any
@@ -18,19 +18,22 @@ from scipy.signal import resample_poly
 
 from facelm.corpus.readers import Take, load_sound_of, load_take
 from facelm.corpus.schema import fact_rows
+from facelm.describe.annotations import annotate
 from facelm.describe.captions import Wording
+from facelm.describe.labels import Labels
 from facelm.describe.observe import observe
 from facelm.describe.plan import Plan
+from facelm.describe.requests import captions, prompts
 from facelm.describe.tracks import resting
 from facelm.motion import FaceMotion
 from facelm.motion.clean import clean
-from facelm.motion.layout import ARKIT, HEAD, LIVELINK, head_angles
+from facelm.motion.layout import ARKIT, LIVELINK
 
 FPS = 25
 STEP = 4  # frames of a token step: all clips of a take but its last are whole steps
 SHORTEST = 24  # frames of a clip
 RATE = 16_000  # samples/s of the sound
-WORDINGS = 4  # prompts and captions a clip
+WORDINGS = 6  # prompts and captions a clip, beside the user's own
 CLIP_COST = 1.0  # of one more clip, where 1 is the cost of a cut in the middle of average movement
 BLINK_COST = 8.0  # of a cut through closed eyes
 
@@ -123,11 +126,14 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """The corpus rows of a take's pieces; the same arguments give the same rows.
 
-    The user's texts stand with every clip of a take, before ours; a transcript only with a take that is one clip, as
-    nobody knows which clip its words fall into.
+    What the data set says of the whole take is kept where it holds for a part as well: the user's texts stand with
+    every clip, before ours; a transcript, annotations, and labels of which there are several, only with a take that is
+    one clip, as nobody knows which clip they fall into.
     """
-    rest = resting(*(_legible(piece.motion) for piece in found))
+    rest = resting(*(piece.motion for piece in found))
     clips = [(piece, first, end) for piece in found for first, end in cut(piece.motion, seconds)]
+    if len(clips) > 1:
+        take = _of_a_part(take)
     for index, (piece, first, end) in enumerate(clips):
         clip = piece.motion[first:end]
         begin = piece.begin + first / FPS
@@ -143,38 +149,53 @@ def rows(
             "subject": take.subject,
             "take": take.id,
             "begin": begin,
-            "transcript": take.transcript if len(clips) == 1 else "",
+            "transcript": take.transcript,
             "audio": sound(take, begin, clip.seconds, identity),
             "weight": weight,
         }
 
 
-def words(clip: FaceMotion, rest: np.ndarray, take: Take, rng: random.Random) -> Mapping[str, Any]:
-    """Plan, facts, prompts, captions, questions and category of a clip, measured against the take's resting face.
+def _of_a_part(take: Take) -> Take:
+    labels = take.labels
+    sure = Labels(
+        labels.actions if len(labels.actions) == 1 else (),
+        labels.emotions if len(labels.emotions) == 1 else (),
+        labels.intensity,
+    )
+    return replace(take, transcript="", annotations=None, labels=sure)
 
-    Of a face in a layout without named expressions only the head is told, beside what the data set says.
+
+def words(clip: FaceMotion, rest: np.ndarray, take: Take, rng: random.Random) -> Mapping[str, Any]:
+    """Plan, facts, annotations, prompts, captions, questions and category of a clip of a take.
+
+    rest: the person's resting face, arkit values (55,). Of a face in FLAME's layouts, whose expressions have no names,
+    nothing is told but its head and what the data set says.
     """
-    shown, plan = observe(_legible(clip), rest)
-    wording = Wording(rng)
-    told = clip.layout == ARKIT or any(phase.items for phase in plan.phases)
-    ours = WORDINGS if told or not take.texts else 0
+    shown, plan = observe(clip, rest)
+    told = not clip.layout.is_flame
+    said = take.annotations or annotate(shown, rng, take.labels)
+    if not told and take.annotations is None:
+        said = replace(
+            said,
+            action=said.action if take.labels.actions else "",
+            emotion=said.emotion if take.labels.emotions else "",
+            scenarios=said.scenarios if take.labels.emotions else (),
+            expression="",
+            summary="",
+            questions=(),
+            strict=False,
+        )
+    sure = plan if told or any(phase.items for phase in plan.phases) else None
+    count = WORDINGS + len(take.texts)
     return {
         "category": category(plan),
         "plan": plan.text(),
         "facts": fact_rows(plan),
-        "prompts": [*take.texts, *(wording.prompt(plan) for _ in range(ours))],
-        "captions": [*take.texts, *(wording.caption(plan) for _ in range(ours))],
-        "questions": wording.questions(plan) if told else [],
+        "annotations": said.row(),
+        "prompts": prompts(said, sure, rng, count, take.texts),
+        "captions": captions(said, sure, rng, count, take.texts),
+        "questions": [*(Wording(rng).questions(plan) if told else ()), *map(asdict, said.questions)],
     }
-
-
-def _legible(motion: FaceMotion) -> FaceMotion:
-    """The motion in layout arkit; of FLAME layouts its head alone, with a face at rest."""
-    if motion.layout == ARKIT:
-        return motion
-    values = np.zeros((len(motion), ARKIT.width), np.float32)
-    values[:, ARKIT.indices(HEAD)] = head_angles(motion.values, motion.layout)
-    return FaceMotion(values, motion.rate, ARKIT)
 
 
 def category(plan: Plan) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pyarrow import Table
 
 CORPUS = "corpus"  # the kind of a source that is a corpus already
-TAKES = 8  # of a chunk: what a killed build may have to do again for each job
+TAKES = 8  # of a chunk at most: what a killed build may have to do again for each job
+CHUNKS = 32  # of a source of few takes, so that all jobs have work
 ROWS = 250
 
 
@@ -109,8 +110,9 @@ def take_chunks(
     source: Source, takes: Sequence[Take], splits: Mapping[str, str | None], prefix: str
 ) -> Iterator[Takes]:
     """Chunks of a source's takes, in order."""
-    for first in range(0, len(takes), TAKES):
-        some = tuple(takes[first : first + TAKES])
+    size = min(TAKES, max(1, len(takes) // CHUNKS))
+    for first in range(0, len(takes), size):
+        some = tuple(takes[first : first + size])
         yield Takes(source, some, tuple(splits[take.id] for take in some), prefix)
 
 

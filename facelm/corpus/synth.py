@@ -1,6 +1,7 @@
 """The synthesised corpus: performances of invented plans, with exact facts and words."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,17 @@ import numpy as np
 from tqdm import tqdm
 
 from facelm.corpus.heldout import held_out
-from facelm.corpus.performer import CATEGORIES, invent, perform
+from facelm.corpus.performer import CATEGORIES, HEAD_AXES, LEVELS, invent, perform
 from facelm.corpus.schema import SPLITS, fact_rows, table
 from facelm.corpus.shards import CorpusWriter, refuse_full, save_note
 from facelm.corpus.workers import ordered
+from facelm.describe.annotations import annotate
 from facelm.describe.captions import Wording
+from facelm.describe.emotions import EmotionSpan
+from facelm.describe.facts import Fact, item_facts
+from facelm.describe.plan import Item, Phase, Plan
+from facelm.describe.timeline import BLINK, Event, Timeline
+from facelm.describe.units import EMOTIONS, UNITS
 from facelm.errors import FacelmError
 from facelm.files import atomic_folder
 
@@ -98,5 +105,49 @@ def _clip(split: str, seed: int, index: int) -> dict[str, Any]:
         "take": name,
         "begin": 0.0,
         "transcript": "",
+        "annotations": annotate(planned(plan), random.Random(f"{seed} {name} annotations")).row(),
         "weight": 1.0,
     }
+
+
+def planned(plan: Plan) -> Timeline:
+    """What a performance of a plan shows, by the plan alone: no measurement, so no error of one.
+
+    What two phases that follow each other show alike is one event.
+    """
+    events: list[Event] = []
+    for phase in plan.phases:
+        for event in (event for item in phase.items for event in _events(item, phase)):
+            before = next((e for e in events if e.fact == event.fact and e.offset == phase.start), None)
+            if before is not None and before.intensity == event.intensity and event.fact != BLINK:
+                events[events.index(before)] = replace(before, offset=event.offset)
+            else:
+                events.append(event)
+    events.sort(key=lambda event: (event.onset, event.offset, event.fact.name, event.fact.side or ""))
+    emotions = [
+        EmotionSpan(item.name, 1.0, phase.start, phase.end, LEVELS[item.intensity or "moderate"], item.side)
+        for phase in plan.phases
+        for item in phase.items
+        if item.kind == "emotion"
+    ]
+    opened = max((event.intensity * UNITS["AU26"].peak for event in events if event.fact.name == "AU26"), default=0.0)
+    return Timeline(plan.seconds, tuple(events), tuple(emotions), mouth_open=opened)
+
+
+def _events(item: Item, phase: Phase) -> list[Event]:
+    """The events of an item of a plan, as the performer times them on average."""
+    length = phase.end - phase.start
+    if item.kind == "blink":
+        middles = [phase.start + length * (index + 0.5) / item.blinks for index in range(item.blinks)]
+        return [Event(BLINK, 1.0, middle - 0.1, middle, middle + 0.16) for middle in middles]
+
+    def event(fact: Fact, intensity: float) -> Event:
+        return Event(fact, intensity, phase.start, phase.start + min(0.4, length / 2), phase.end)
+
+    if item.kind == "head":
+        return [event(fact, sum(HEAD_AXES[item.name, item.side][2]) / 2) for fact in item_facts(item)]
+    if item.kind == "gaze":
+        return [event(fact, 0.65) for fact in item_facts(item)]
+    level = LEVELS[item.intensity or "moderate"]
+    shares = EMOTIONS[item.name].units if item.kind == "emotion" else {item.name: 1.0}
+    return [event(fact, level * shares[fact.name]) for fact in sorted(item_facts(item), key=lambda fact: fact.name)]

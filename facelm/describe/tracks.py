@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter1d, grey_opening
 
-from facelm.describe.units import UNITS
+from facelm.describe.units import ONE_SIDE, UNITS
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
 from facelm.motion.layout import ARKIT, head_angles
@@ -44,6 +44,9 @@ def _mixing() -> tuple[np.ndarray, np.ndarray]:
     for (code, side), column in COLUMNS.items():
         channels = UNITS[code].side_channels(side)
         units[ARKIT.indices(channels), column] = 1 / (len(channels) * UNITS[code].peak)
+        if UNITS[code].sides == ONE_SIDE:  # to the left and to the right cancel out
+            other = UNITS[code].side_channels("right" if side == "left" else "left")
+            units[ARKIT.indices(other), column] = -1 / (len(other) * UNITS[code].peak)
     for column, direction in enumerate(GAZE_DIRECTIONS):
         gaze[ARKIT.indices(_GAZE[direction]), column] = 0.5
     return units, gaze
@@ -120,7 +123,7 @@ def tracks(motion: FaceMotion, rest: np.ndarray | None = None) -> Tracks:
         values[:, weights] = (values[:, weights] - rest[weights]).clip(0, None)
         values[:, -3:] -= rest[-3:]
     _bridge_blinks(values)
-    levels = values @ _UNITS
+    levels = (values @ _UNITS).clip(0, None)
     lids = levels[:, _LIDS].min(axis=1)
     levels[:, _LIDS] = without_blinks(levels[:, _LIDS])
     mouth = (values[:, ARKIT.index("jawOpen")] - values[:, ARKIT.index("mouthClose")]).clip(0, 1)

@@ -13,7 +13,7 @@ from facelm.describe.timeline import BLINK, Event, Timeline, timeline
 from facelm.describe.tracks import THRESHOLDS, resting, tracks
 from facelm.describe.units import UNITS
 from facelm.errors import FacelmError
-from facelm.motion import FaceMotion
+from facelm.motion import FaceMotion, load_motion
 from facelm.motion.layout import ARKIT, FLAME, FLAME106
 
 FRAME = 1 / 25
@@ -295,7 +295,7 @@ def test_a_stronger_performance_loses_no_unit(face: Face, gain: float) -> None:
 
 
 def take(shared: Path, name: str) -> FaceMotion:
-    return FaceMotion.load(shared / "data" / "livelink" / f"{name}.csv.gz")
+    return load_motion(shared / "data" / "livelink" / f"{name}.csv.gz")[0]
 
 
 def test_an_idle_face_is_mostly_at_rest(shared: Path) -> None:

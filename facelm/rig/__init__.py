@@ -5,13 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 from facelm.rig.base import Rig
 from facelm.rig.blendshape import BlendshapeRig
+from facelm.rig.flame import FlameRig, load_flame
 from facelm.rig.load import load_rig
 
 if TYPE_CHECKING:
     from facelm.rig.gltf import write_glb
     from facelm.rig.render import contact_sheet, frames, still
 
-__all__ = ["BlendshapeRig", "Rig", "contact_sheet", "frames", "load_rig", "still", "write_glb"]
+__all__ = [
+    "BlendshapeRig",
+    "FlameRig",
+    "Rig",
+    "contact_sheet",
+    "frames",
+    "load_flame",
+    "load_rig",
+    "still",
+    "write_glb",
+]
 
 # Imported when first used: a language model that needs a rig's vertices need not load the picture libraries.
 _HOMES = {

@@ -31,7 +31,8 @@ class BlendshapeRig:
     rest: (V, 3) float32. deltas: (52, V, 3) float32. faces: (F, 3 or 4) int32. groups: the part each face belongs to
     (F,), "body" being skin. neck_pivot: (3,), the point the head turns about; head_weight: (V,), how far each vertex
     follows the turn (1 head, 0 below the neck); without them both are estimated from eyes and mouth.
-    masks: boolean (V,) regions that replace or add to those found.
+    masks: boolean (V,) regions that replace or add to those found. centres: the points (3,) between the eyes and
+    between the corners of the mouth, or None where the shapes do not tell them.
     """
 
     layout = ARKIT.name
@@ -64,9 +65,9 @@ class BlendshapeRig:
                     f"the region {name} has the shape {mask.shape}; a rig of {count} vertices needs ({count},)"
                 )
         skin, eyes = self.part("body"), self._masks.get("eyes", self.part("helper-l-eye", "helper-r-eye"))
-        self._centres = centres(self.rest, self.deltas, skin, eyes)
+        self.centres = centres(self.rest, self.deltas, skin, eyes)
         if neck_pivot is None:
-            neck_pivot = np.zeros(3) if self._centres is None else estimated_neck(*self._centres)
+            neck_pivot = np.zeros(3) if self.centres is None else estimated_neck(*self.centres)
             if head_weight is None:
                 head_weight = neck_weights(self.rest, neck_pivot)
         self.neck_pivot = np.asarray(neck_pivot, np.float32)
@@ -82,8 +83,8 @@ class BlendshapeRig:
         moved = np.linalg.norm(self.deltas, axis=2)
         face = skin & (moved.max(0) > FACE_MIN)
         lips = np.zeros(len(self.rest), bool)
-        if self._centres is not None:
-            (_, eyes_up, _), mouth = self._centres
+        if self.centres is not None:
+            (_, eyes_up, _), mouth = self.centres
             across, up, depth = (self.rest - mouth).T
             reach = FACE_REACH * (eyes_up - mouth[1])
             face &= (up > -reach) & (depth > -reach)

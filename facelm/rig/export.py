@@ -11,6 +11,7 @@ from facelm.errors import FacelmError
 from facelm.files import atomic_path
 from facelm.motion import FaceMotion
 from facelm.rig.blendshape import BlendshapeRig
+from facelm.rig.flame import FlameRig
 from facelm.rig.gltf import write_glb
 from facelm.rig.render import contact_sheet, frames
 from facelm.rig.surface import texture
@@ -27,7 +28,7 @@ ENDINGS = {
 GIF_FPS, GIF_SIZE, MP4_SIZE = 12.5, 320, 512
 
 
-def export(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | None = None) -> None:
+def export(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | FlameRig | None = None) -> None:
     """Write the motion as Live Link Face CSV (.csv, .csv.gz), arrays (.npz), animated GLB, contact sheet (.png) or
     film (.gif at 12.5 frames/s, .mp4 at the motion's rate), by the ending of `path`.
 
@@ -61,7 +62,7 @@ def check_ending(path: str | os.PathLike[str]) -> str:
     raise FacelmError(f"{path} has no ending a motion can be written as; use {known}")
 
 
-def _write_gif(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | None) -> None:
+def _write_gif(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | FlameRig | None) -> None:
     slow = motion.fps > GIF_FPS and len(motion) > 1
     pictures = [Image.fromarray(f) for f in frames(motion, GIF_SIZE, GIF_FPS if slow else None, rig)]
     # One palette for all frames, so that colours do not flicker.
@@ -83,7 +84,7 @@ def _write_gif(motion: FaceMotion, path: str | os.PathLike[str], rig: Blendshape
         )
 
 
-def _write_mp4(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | None) -> None:
+def _write_mp4(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | FlameRig | None) -> None:
     with atomic_path(path) as temporary:
         writer = imageio.get_writer(
             temporary,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WIDTHS = {known.width: known for known in (FLAME56, FLAME106, FLAME)}
 BLOCK = 1_000_000  # vertices placed at a time, so that long motions need little beside what they return
+EYES_ABOVE_MOUTH = 0.066  # metres, the default head's
+LIDS = ("eyelidLeft", "eyelidRight")
 UPPER = ("forehead", "eye_region", "nose")
 
 
@@ -79,6 +81,16 @@ class FlameRig:
             "eyes": eyes,
         }
         return masks | named
+
+    @cached_property
+    def centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """The points (3,) between the eyes (their joints) and in the middle of the mouth: of the lips' mask, else as
+        far below the eyes as on a mean face.
+        """
+        joints = self.model.joints @ self.rest
+        eyes = joints[[JOINTS.index("leftEye"), JOINTS.index("rightEye")]].mean(0)
+        lips = (self.masks or {}).get("lips", np.zeros(0, bool))
+        return eyes, self.rest[lips].mean(0) if lips.any() else eyes - [0, EYES_ABOVE_MOUTH, 0]
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -134,14 +146,14 @@ class FlameRig:
         identity = identity.to(values)
         self._check_identity(identity)
         flat = values.reshape(-1, named.width)
+        self.check(flat, named)
         each = identity.dim() > 1  # an identity for each frame
         shapes = identity.expand(*values.shape[:-1], -1).reshape(len(flat), -1) if each else identity[None]
         block = max(1, BLOCK // len(self.rest))
-        parts = [
-            self._block(flat[at : at + block], named, head, shapes[at : at + block] if each else shapes)
-            for at in range(0, len(flat), block)
-        ]
-        points = torch.cat(parts) if parts else flat.new_zeros(0, len(self.rest), 3)
+        points = flat.new_empty(len(flat), len(self.rest), 3)
+        for at in range(0, len(flat), block):
+            some = slice(at, at + block)
+            points[some] = self._block(flat[some], named, head, shapes[some] if each else shapes)
         return points.reshape(*values.shape[:-1], -1, 3)
 
     def _block(self, values: "torch.Tensor", named: Layout, head: bool, shapes: "torch.Tensor") -> "torch.Tensor":
@@ -151,8 +163,6 @@ class FlameRig:
         held = self._on(values)
         expressions = values[:, [i for i, name in enumerate(named.names) if name.startswith("expression")]]
         known = min(expressions.shape[1], self.model.expression.shape[2])
-        if (expressions[:, known:] != 0).any():
-            raise FacelmError(f"the motion has expressions beyond the {known} of this FLAME model; use a larger one")
         points = held["template"] + _mixed(shapes, held["shape"]) + _mixed(expressions[:, :known], held["expression"])
         joints = held["joints"] @ points  # (N, 5, 3)
         turned = []
@@ -164,24 +174,12 @@ class FlameRig:
         rotations = torch.stack(turned, 1)  # (N, 5, 3, 3)
         correctives = (rotations[:, 1:] - torch.eye(3, dtype=values.dtype, device=values.device)).flatten(1)
         points = points + (correctives @ held["pose"].flatten(1)).unflatten(1, (-1, 3))
-        points = points + self._lids(values, named, held)
+        if self.eyelids is not None and "eyelidLeft" in named:
+            closed = values[:, named.indices(LIDS).tolist()]
+            points = points + (closed @ held["eyelids"].flatten(1)).unflatten(1, (-1, 3))
         rotation, shift = self._joint_motions(rotations, joints.expand(len(values), -1, -1))
         by_vertex = torch.einsum("vj,njab->nvab", held["weights"], torch.cat([rotation, shift[..., None]], -1))
         return (by_vertex[..., :3] @ points[..., None])[..., 0] + by_vertex[..., 3]
-
-    def _lids(self, values: "torch.Tensor", named: Layout, held: "dict[str, torch.Tensor]") -> Any:
-        if "eyelidLeft" not in named:
-            return 0
-        closed = values[:, named.indices(("eyelidLeft", "eyelidRight")).tolist()]
-        if "eyelids" in held:
-            return (closed @ held["eyelids"].flatten(1)).unflatten(1, (-1, 3))
-        if (closed != 0).any():
-            warnings.warn(
-                "eyelids stay open: FLAME itself cannot close them; put SMIRK's l_eyelid.npy and r_eyelid.npy beside "
-                "the model file, or give them as eyelids",
-                stacklevel=5,
-            )
-        return 0
 
     def _joint_motions(self, rotations: "torch.Tensor", joints: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Rotation (N, 5, 3, 3) and shift (N, 5, 3) that each joint gives to the vertices that follow it."""
@@ -194,6 +192,21 @@ class FlameRig:
             places.append(places[parent] + (turns[parent] @ offset)[..., 0])
         rotation, place = torch.stack(turns, 1), torch.stack(places, 1)
         return rotation, place - (rotation @ joints[..., None])[..., 0]
+
+    def check(self, values: Any, named: Layout) -> None:
+        """Raise FacelmError where values (N, D of the layout) have expressions that the model lacks; warn where they
+        close eyelids that the rig has not. values: an array or a tensor.
+        """
+        known = self.model.expression.shape[2]
+        beyond = [i for i, name in enumerate(named.names) if name.startswith("expression") and i >= known]
+        if beyond and (values[:, beyond] != 0).any():
+            raise FacelmError(f"the motion has expressions beyond the {known} of this FLAME model; use a larger one")
+        if self.eyelids is None and "eyelidLeft" in named and (values[:, named.indices(LIDS).tolist()] != 0).any():
+            warnings.warn(
+                "eyelids stay open: FLAME itself cannot close them; put SMIRK's l_eyelid.npy and r_eyelid.npy beside "
+                "the model file, or give them as eyelids",
+                stacklevel=4,
+            )
 
     def _check_identity(self, identity: Any) -> None:
         if identity.ndim == 0 or identity.shape[-1] > self.model.shape.shape[2]:

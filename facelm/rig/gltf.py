@@ -14,7 +14,9 @@ import facelm
 from facelm.files import atomic_path
 from facelm.motion import FaceMotion
 from facelm.rig.blendshape import BlendshapeRig
-from facelm.rig.load import default_rig
+from facelm.rig.flame import FlameRig
+from facelm.rig.load import rig_for
+from facelm.rig.skeleton import Performance, perform
 from facelm.rig.surface import ASSETS, Surface, surfaces
 
 FLOAT, UBYTE, USHORT, UINT = 5126, 5121, 5123, 5125
@@ -55,23 +57,27 @@ class _Binary:
         return len(self.accessors) - 1
 
 
-def write_glb(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | None = None) -> None:
+def write_glb(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | FlameRig | None = None) -> None:
     """Write the motion on a head as an animated GLB.
 
-    One mesh with 52 morph targets named in `mesh.extras.targetNames` and one `weights` channel (T x 52 values, frame
-    by frame, LINEAR); the three head angles are the rotation channel (quaternions xyzw, LINEAR) of the joint "head",
-    to which the skin of the head is bound, while the neck stays with the root. Times are those of the motion, in
-    seconds. `asset.generator` names facelm, and `asset.extras` carries the motion's metadata and exact rate.
-    Raises FacelmError when the file cannot be written.
+    One mesh with morph targets named in `mesh.extras.targetNames` (the 52 of ARKit; of FLAME see
+    `facelm.rig.skeleton.perform`) and one `weights` channel (T x targets, frame by frame, LINEAR). Turns are rotation
+    channels (quaternions xyzw, LINEAR) of joints, to which the mesh is bound by its skin: "head", about which the neck
+    stays with the root, or the five joints of FLAME. Times are those of the motion, in seconds. `asset.generator` names
+    facelm, and `asset.extras` carries the motion's metadata and exact rate.
+    Without a rig, `facelm.rig.load.rig_for` says which is shown. Raises FacelmError when the motion does not suit the
+    rig or the file cannot be written.
     """
-    motion, rig = motion.to("arkit"), rig or default_rig()
+    rig = rig or rig_for(motion.layout.name)
+    shown = perform(motion, rig)
+    motion = shown.motion
     binary = _Binary()
     materials: list[dict[str, Any]] = []
     textures: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
     primitives: list[dict[str, Any]] = []
     for surface in surfaces(rig, smooth=False):
-        primitives.append(_primitive(surface, rig, binary) | {"material": len(materials)})
+        primitives.append(_primitive(surface, shown, binary) | {"material": len(materials)})
         material: dict[str, Any] = {
             "name": surface.name,
             "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.25 if surface.gloss > 0.5 else 0.65},
@@ -87,42 +93,31 @@ def write_glb(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeR
             material["alphaMode"] = "BLEND"
         materials.append(material)
 
-    pivot = rig.neck_pivot.astype(float).tolist()
-    to_joint = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
-    to_joint[1, :3, 3] = -rig.neck_pivot
     times = binary.add(motion.times())
-    weights = binary.add(motion.values[:, :52].ravel())
-    turns = binary.add(quaternions(motion.values[:, 52:]))
+    outputs = [binary.add(shown.curves.ravel())] if shown.names else []
+    targets = [{"node": 1, "path": "weights"}] if shown.names else []
+    outputs += [binary.add(joint.turns) for joint in shown.joints]
+    targets += [{"node": 2 + i, "path": "rotation"} for i in range(len(shown.joints))]
     facts = {"fps": str(motion.rate), "layout": motion.layout.name, **motion.metadata}
+    mesh: dict[str, Any] = {"name": "face", "primitives": primitives}
+    if shown.names:
+        mesh |= {"weights": [0.0] * len(shown.names), "extras": {"targetNames": list(shown.names)}}
     document = {
         "asset": {"version": "2.0", "generator": f"facelm {facelm.__version__}", "extras": facts},
         "scene": 0,
         "scenes": [{"nodes": [0, 1]}],
         "nodes": [
-            {"name": "root", "children": [2]},
+            {"name": "root", "children": _below(shown, -1)},
             {"name": "face", "mesh": 0, "skin": 0},
-            {"name": "head", "translation": pivot},
+            *(_node(shown, i) for i in range(len(shown.joints))),
         ],
-        "meshes": [
-            {
-                "name": "face",
-                "primitives": primitives,
-                "weights": [0.0] * len(rig.names),
-                "extras": {"targetNames": list(rig.names)},
-            }
-        ],
-        "skins": [{"joints": [0, 2], "inverseBindMatrices": binary.add(to_joint.swapaxes(1, 2).reshape(2, 16))}],
+        "meshes": [mesh],
+        "skins": [_skin(shown, binary)],
         "animations": [
             {
                 "name": "motion",
-                "samplers": [
-                    {"input": times, "output": weights, "interpolation": "LINEAR"},
-                    {"input": times, "output": turns, "interpolation": "LINEAR"},
-                ],
-                "channels": [
-                    {"sampler": 0, "target": {"node": 1, "path": "weights"}},
-                    {"sampler": 1, "target": {"node": 2, "path": "rotation"}},
-                ],
+                "samplers": [{"input": times, "output": output, "interpolation": "LINEAR"} for output in outputs],
+                "channels": [{"sampler": i, "target": target} for i, target in enumerate(targets)],
                 "extras": facts,
             }
         ],
@@ -137,35 +132,49 @@ def write_glb(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeR
         temporary.write_bytes(_pack(document, bytes(binary.data)))
 
 
-def quaternions(angles: np.ndarray) -> np.ndarray:
-    """Unit quaternions xyzw float32 (T, 4) of head angles yaw, pitch, roll (T, 3) in radians, without sign jumps."""
-    yaw, pitch, roll = np.asarray(angles, np.float64).T / 2
-    (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, pitch, roll))
-    q = np.stack(
-        [
-            cy * sp * cr + sy * cp * sr,
-            sy * cp * cr - cy * sp * sr,
-            cy * cp * sr - sy * sp * cr,
-            cy * cp * cr + sy * sp * sr,
-        ],
-        axis=1,
-    )
-    flips = np.cumprod(np.where((q[1:] * q[:-1]).sum(1) < 0, -1.0, 1.0))
-    q[1:] *= flips[:, None]
-    return q.astype(np.float32)
+def _below(shown: Performance, parent: int) -> list[int]:
+    """The nodes of the joints below a joint; that of joint i is 2 + i."""
+    return [2 + i for i, joint in enumerate(shown.joints) if joint.parent == parent]
 
 
-def _primitive(surface: Surface, rig: BlendshapeRig, binary: _Binary) -> dict[str, Any]:
-    """Attributes, indices and the 52 targets of one surface; targets that do nothing here share one row of zeros."""
-    places = surface.place(rig.rest)
+def _node(shown: Performance, index: int) -> dict[str, Any]:
+    joint = shown.joints[index]
+    above = shown.joints[joint.parent].place if joint.parent >= 0 else np.zeros(3)
+    children = _below(shown, index)
+    place = (joint.place - above).astype(float).tolist()
+    return {"name": joint.name, "translation": place} | ({"children": children} if children else {})
+
+
+def _skin(shown: Performance, binary: _Binary) -> dict[str, Any]:
+    """The root (node 0) and all joints, and the matrices from the mesh to each of them."""
+    to_joint = np.tile(np.eye(4, dtype=np.float32), (1 + len(shown.joints), 1, 1))
+    for matrix, joint in zip(to_joint[1:], shown.joints, strict=True):
+        matrix[:3, 3] = -joint.place
+    inverse = binary.add(to_joint.swapaxes(1, 2).reshape(-1, 16))
+    return {"joints": [0, *(2 + i for i in range(len(shown.joints)))], "inverseBindMatrices": inverse}
+
+
+def _influences(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The four joints (N, 4) that each point follows most, and how far (N, 4), of the weights (N, joints)."""
+    if weights.shape[1] < 4:
+        weights = np.pad(weights, ((0, 0), (0, 4 - weights.shape[1])))
+    which = np.sort(np.argsort(-weights, axis=1, kind="stable")[:, :4], axis=1)
+    kept = np.take_along_axis(weights, which, axis=1)
+    kept = kept / np.maximum(kept.sum(1, keepdims=True), 1e-9)
+    return np.where(kept > 0, which, 0), kept  # joints without weight are 0, as the format asks
+
+
+def _primitive(surface: Surface, shown: Performance, binary: _Binary) -> dict[str, Any]:
+    """Attributes, indices and the targets of one surface; targets that do nothing here share one row of zeros."""
+    places = surface.place(shown.rest)
     normals = surface.normals(places)
-    head = surface.points @ rig.head_weight
+    joints, weights = _influences(surface.points @ shown.weights)
     count = len(places)
     attributes = {
         "POSITION": binary.add(places, target=ARRAYS),
         "NORMAL": binary.add(normals, target=ARRAYS),
-        "JOINTS_0": binary.add(np.tile([0, 1, 0, 0], (count, 1)), UBYTE, ARRAYS),
-        "WEIGHTS_0": binary.add(np.stack([1 - head, head, 0 * head, 0 * head], 1), target=ARRAYS),
+        "JOINTS_0": binary.add(joints, UBYTE, ARRAYS),
+        "WEIGHTS_0": binary.add(weights, target=ARRAYS),
     }
     if surface.uv is not None:
         attributes["TEXCOORD_0"] = binary.add(surface.uv, target=ARRAYS)
@@ -174,7 +183,7 @@ def _primitive(surface: Surface, rig: BlendshapeRig, binary: _Binary) -> dict[st
         attributes["COLOR_0"] = binary.add(np.concatenate([_linear(rgba[:, :3]), rgba[:, 3:]], 1), target=ARRAYS)
     still: dict[str, int] | None = None
     targets = []
-    for delta in rig.deltas:
+    for delta in shown.deltas:
         offset = surface.points @ delta
         if np.abs(offset).max() > 0:
             turned = surface.normals(places + offset) - normals
@@ -187,7 +196,8 @@ def _primitive(surface: Surface, rig: BlendshapeRig, binary: _Binary) -> dict[st
         targets.append(target)
     kind = USHORT if count < 65535 else UINT
     indices = binary.add(surface.triangles.ravel(), kind, ELEMENTS)
-    return {"attributes": attributes, "indices": indices, "targets": targets, "mode": 4}
+    primitive = {"attributes": attributes, "indices": indices, "mode": 4}
+    return primitive | ({"targets": targets} if targets else {})
 
 
 def _image(name: str, binary: _Binary) -> dict[str, Any]:

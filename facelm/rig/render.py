@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
+from facelm.motion.layout import SHAPES
 from facelm.rig.blendshape import BlendshapeRig
-from facelm.rig.load import default_rig
-from facelm.rig.surface import Surface, surfaces, texture
+from facelm.rig.flame import FlameRig
+from facelm.rig.load import default_rig, rig_for
+from facelm.rig.surface import Surface, is_default_head, surfaces, texture
 
 BACKGROUND = ((0.93, 0.935, 0.945), (0.70, 0.725, 0.76))  # top and bottom are mixed between the two, linear RGB 0..1
 LIGHTS = (  # from (x, y, z), colour, strength; the camera looks along -z
@@ -24,7 +27,9 @@ LIGHTS = (  # from (x, y, z), colour, strength; the camera looks along -z
     ((0.8, 1.0, -1.6), (0.90, 0.95, 1.0), 0.55),
 )
 PAPER, INK = (226, 229, 234), (70, 76, 86)
-CENTRE, HALF_HEIGHT, VIEW_ANGLE = (0.0, 0.715, 0.05), 0.158, 14.0
+CENTRE, HALF_HEIGHT, VIEW_ANGLE = (0.0, 0.715, 0.05), 0.158, 14.0  # of the default head
+# Of other heads, in heights of the eyes above the mouth: the same view of the default head.
+CENTRE_BELOW_EYES, CENTRE_BEHIND_EYES, HALF_HEIGHT_PER_EYES = 0.2, 1.1, 2.4
 
 
 def _vtk() -> Any:
@@ -77,10 +82,32 @@ def _texture(name: str) -> Any:
     return out
 
 
+@dataclass(frozen=True)
+class View:
+    """What a picture shows: `half_height` metres up and down from `centre` (x, y, z)."""
+
+    centre: tuple[float, float, float] = CENTRE
+    half_height: float = HALF_HEIGHT
+
+
+def view_of(rig: BlendshapeRig | FlameRig) -> View:
+    """The view that shows the head of a rig from the front, with some space around it."""
+    if is_default_head(rig):
+        return View()
+    if rig.centres is None:
+        low, high = rig.rest.min(0), rig.rest.max(0)
+        x, y, z = (float(part) for part in (low + high) / 2)
+        return View((x, y, z), 0.55 * float((high - low)[:2].max()))
+    eyes, mouth = rig.centres
+    height = float(eyes[1] - mouth[1])
+    x, y, z = (float(part) for part in eyes - height * np.array([0, CENTRE_BELOW_EYES, CENTRE_BEHIND_EYES]))
+    return View((x, y, z), HALF_HEIGHT_PER_EYES * height)
+
+
 class Stage:
     """Surfaces of a rig before a camera with soft lights, size x size pixels; use it in a `with` block."""
 
-    def __init__(self, parts: tuple[Surface, ...], size: int):
+    def __init__(self, parts: tuple[Surface, ...], size: int, view: View = View()):  # noqa: B008  (frozen)
         vtk = _vtk()
         self.size = size
         self.renderer = vtk.vtkRenderer()
@@ -99,16 +126,17 @@ class Stage:
         for position, color, strength in LIGHTS:
             light = vtk.vtkLight()
             light.SetLightTypeToSceneLight()
-            light.SetPosition(*(c + p for c, p in zip(CENTRE, position, strict=True)))
-            light.SetFocalPoint(*CENTRE)
+            light.SetPosition(*(c + p for c, p in zip(view.centre, position, strict=True)))
+            light.SetFocalPoint(*view.centre)
             light.SetColor(*color)
             light.SetIntensity(strength)
             self.renderer.AddLight(light)
         camera = self.renderer.GetActiveCamera()
         camera.SetViewAngle(VIEW_ANGLE)
-        distance = HALF_HEIGHT / np.tan(np.deg2rad(VIEW_ANGLE / 2))
-        camera.SetFocalPoint(*CENTRE)
-        camera.SetPosition(CENTRE[0], CENTRE[1], CENTRE[2] + distance)
+        distance = view.half_height / np.tan(np.deg2rad(VIEW_ANGLE / 2))
+        x, y, z = view.centre
+        camera.SetFocalPoint(x, y, z)
+        camera.SetPosition(x, y, z + distance)
         camera.SetViewUp(0, 1, 0)
         camera.SetClippingRange(distance - 0.5, distance + 0.5)
 
@@ -178,51 +206,58 @@ class Stage:
         self.close()
 
 
-def still(motion: FaceMotion | np.ndarray, size: int = 512, rig: BlendshapeRig | None = None) -> np.ndarray:
-    """A picture uint8 (size, size, 3) of one frame: values (52,) or (55,) in the order of the `arkit` layout, or the
-    first frame of a motion. Raises FacelmError for values of another width.
+def still(motion: FaceMotion | np.ndarray, size: int = 512, rig: BlendshapeRig | FlameRig | None = None) -> np.ndarray:
+    """A picture uint8 (size, size, 3) of one frame: the first of a motion, or an array of values (D,) as the `vertices`
+    of the rig take them, 52 or 55 of the `arkit` layout for the default head.
+
+    Without a rig, `facelm.rig.load.rig_for` says which is shown. Raises FacelmError for values of another width.
     """
-    values = _values(motion) if isinstance(motion, FaceMotion) else np.atleast_2d(np.asarray(motion, np.float32))
-    rig = rig or default_rig()
-    with Stage(surfaces(rig, smooth=True), size) as stage:
-        return stage.picture(_posed(rig, values[:1])[0])
+    if isinstance(motion, FaceMotion):
+        rig = rig or rig_for(motion.layout.name)
+        posed = _posed(rig, motion, 0)
+    else:
+        rig = rig or default_rig()
+        posed = rig.vertices(np.asarray(motion, np.float32), head=motion.shape[-1] != len(SHAPES))
+    with Stage(surfaces(rig, smooth=True), size, view_of(rig)) as stage:
+        return stage.picture(posed)
 
 
 def frames(
-    motion: FaceMotion, size: int = 512, fps: float | None = None, rig: BlendshapeRig | None = None
+    motion: FaceMotion, size: int = 512, fps: float | None = None, rig: BlendshapeRig | FlameRig | None = None
 ) -> Iterator[np.ndarray]:
     """Pictures uint8 (size, size, 3), one a frame, of a motion at its own rate or resampled to `fps`."""
     if fps is not None:
         motion = motion.resample(fps)
-    values, rig = _values(motion), rig or default_rig()
-    with Stage(surfaces(rig, smooth=True), size) as stage:
-        for frame in values:
-            yield stage.picture(_posed(rig, frame[None])[0])
+    rig = rig or rig_for(motion.layout.name)
+    with Stage(surfaces(rig, smooth=True), size, view_of(rig)) as stage:
+        for i in range(len(motion)):
+            yield stage.picture(_posed(rig, motion, i))
 
 
 def contact_sheet(
-    motion: FaceMotion, count: int = 8, size: int = 256, columns: int = 4, rig: BlendshapeRig | None = None
+    motion: FaceMotion,
+    count: int = 8,
+    size: int = 256,
+    columns: int = 4,
+    rig: BlendshapeRig | FlameRig | None = None,
 ) -> np.ndarray:
     """A picture uint8 (rows * size, columns * size, 3): `count` moments from the first frame to the last, evenly
     spaced, each with its time in seconds. Fewer where the motion has fewer frames.
     """
     chosen = np.unique(np.linspace(0, len(motion) - 1, max(1, min(count, len(motion)))).round().astype(int))
     columns = min(columns, len(chosen))
-    values, times, rig = _values(motion)[chosen], motion.times()[chosen], rig or default_rig()
+    times, rig = motion.times()[chosen], rig or rig_for(motion.layout.name)
     sheet = Image.new("RGB", (columns * size, -(-len(chosen) // columns) * size), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size * 0.065)
-    with Stage(surfaces(rig, smooth=True), size) as stage:
-        for i, (frame, time) in enumerate(zip(values, times, strict=True)):
+    with Stage(surfaces(rig, smooth=True), size, view_of(rig)) as stage:
+        for i, (frame, time) in enumerate(zip(chosen, times, strict=True)):
             corner = (i % columns * size, i // columns * size)
-            sheet.paste(Image.fromarray(stage.picture(_posed(rig, frame[None])[0])), corner)
+            sheet.paste(Image.fromarray(stage.picture(_posed(rig, motion, int(frame)))), corner)
             place = (corner[0] + size * 0.045, corner[1] + size * 0.035)
             draw.text(place, f"{time:.2f} s", fill=INK, font=font)
     return np.asarray(sheet)
 
 
-def _values(motion: FaceMotion) -> np.ndarray:
-    return motion.to("arkit").values
-
-
-def _posed(rig: BlendshapeRig, values: np.ndarray) -> np.ndarray:
-    return rig.vertices(values, head=values.shape[-1] == 55)
+def _posed(rig: BlendshapeRig | FlameRig, motion: FaceMotion, frame: int) -> np.ndarray:
+    posed: np.ndarray = rig.vertices(motion[frame : frame + 1], head=True)
+    return posed[0]

@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from facelm.rig.blendshape import BlendshapeRig
+from facelm.rig.flame import FlameRig
 
 ASSETS = Path(__file__).parent / "assets"
 CUT_BELOW_PIVOT = 0.05  # metres; the head is shown down to a plane this far below the pivot of the neck
@@ -66,10 +67,15 @@ PARTS = {  # name: the rig's groups, colour, gloss
 }
 
 
+def is_default_head(rig: BlendshapeRig | FlameRig) -> bool:
+    """Whether it is the head that the textures, the cut through the neck and the camera are made for."""
+    return "helper-l-eyelashes-1" in rig.groups
+
+
 @lru_cache(maxsize=4)
-def surfaces(rig: BlendshapeRig, smooth: bool) -> tuple[Surface, ...]:
+def surfaces(rig: BlendshapeRig | FlameRig, smooth: bool) -> tuple[Surface, ...]:
     """The surfaces of a rig; with `smooth`, quads are subdivided once (Catmull and Clark 1978), for pictures."""
-    default_head = "helper-l-eyelashes-1" in rig.groups  # what the texture and the cut are made for
+    default_head = is_default_head(rig)
     found = []
     for name, (groups, color, gloss) in PARTS.items():
         faces = rig.faces[np.isin(rig.groups, groups)]
@@ -79,7 +85,7 @@ def surfaces(rig: BlendshapeRig, smooth: bool) -> tuple[Surface, ...]:
         if smooth and faces.shape[1] == 4 and name != "teeth":
             points, faces = subdivide(points, faces, rig.regions["lips"])
         triangles = faces if faces.shape[1] == 3 else np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])
-        if name == "skin" and default_head:
+        if name == "skin" and default_head and isinstance(rig, BlendshapeRig):
             points, triangles = _cut(points, triangles, rig)
         used, triangles = np.unique(triangles, return_inverse=True)
         points = points[used].tocsr()
@@ -94,7 +100,7 @@ def surfaces(rig: BlendshapeRig, smooth: bool) -> tuple[Surface, ...]:
     return tuple(found)
 
 
-def _shade(name: str, color: tuple[int, int, int], points: np.ndarray, rig: BlendshapeRig) -> np.ndarray:
+def _shade(name: str, color: tuple[int, int, int], points: np.ndarray, rig: BlendshapeRig | FlameRig) -> np.ndarray:
     """RGBA (N, 4): lashes fade from the lid to their tips; teeth and tongue darken into the mouth."""
     rgba = np.empty((len(points), 4))
     rgba[:] = (*color, 255)

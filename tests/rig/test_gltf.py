@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from facelm import FaceMotion
 from facelm.errors import FacelmError
 from facelm.rig import load_rig, write_glb
-from facelm.rig.gltf import quaternions
+from facelm.rig.skeleton import quaternions
 from facelm.rig.surface import surfaces
 
 FLOATS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}

@@ -74,15 +74,20 @@ def _summary(curves: Tracks, shown: Timeline) -> Plan:
 def _alike(a: Phase, b: Phase) -> bool:
     """Whether a person would tell two phases in one: the same expression, pose and gaze, whatever nods and blinks.
 
-    Pose and gaze may differ where one of the phases is short.
+    Pose and gaze may differ where one of the phases is short, and one intensity may differ by a step.
     """
-
-    def states(phase: Phase, kinds: tuple[str, ...]) -> set[Item]:
-        return {item for item in phase.items if item.kind in kinds and item.name not in ("nod", "shake")}
-
     short = min(a.end - a.start, b.end - b.start) < SHORT
     kinds = ("emotion", "unit") if short else ("emotion", "unit", "head", "gaze")
-    return states(a, kinds) == states(b, kinds)
+
+    def states(phase: Phase) -> dict[tuple[str, str, str | None], str | None]:
+        held = (item for item in phase.items if item.kind in kinds and item.name not in ("nod", "shake"))
+        return {(item.kind, item.name, item.side): item.intensity for item in held}
+
+    one, other = states(a), states(b)
+    if one.keys() != other.keys():
+        return False
+    changed = [(one[key], other[key]) for key in one if one[key] != other[key]]
+    return not changed or (len(changed) == 1 < len(one) and set(changed[0]) != {INTENSITIES[0], INTENSITIES[-1]})
 
 
 def _activity(curves: Tracks, shown: Timeline) -> np.ndarray:

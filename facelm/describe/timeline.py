@@ -27,7 +27,7 @@ SHORTEST_POSE = 0.3  # s
 SHORTEST_SIDE = 0.4  # s; a side that leads or lags for less does not count as an event of its own
 MOUTH_OPEN = 0.1  # of the lips' distance: from here the mouth counts as open
 BLINK = Fact("blink")
-# Trackers report a jaw thrust whenever the mouth opens or smiles (docs/facts.md), so it counts only where it is stronger.
+# Trackers report a jaw thrust whenever the mouth opens (docs/facts.md), so it counts only where it is stronger.
 FOLLOWER = "AU29"
 LEADERS = ("AU10", "AU12", "AU16", "AU26")
 

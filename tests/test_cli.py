@@ -261,6 +261,47 @@ def test_info_of_a_motion(here):
     assert "no channel moves" in run("info", "one.npz").output
 
 
+def test_info_says_what_kind_of_file_it_is_and_what_looks_wrong(here, shared, fixtures):
+    text = run("info", shared / "data/livelink/rom_3.csv.gz").output
+    assert "(Live Link Face CSV, " in text and "note:" not in text
+    assert "HeadYaw, HeadPitch, HeadRoll are zero throughout" in text
+    assert "starts at 01:00:00:00.000" in run("info", fixtures / "take_60fps.csv.gz").output
+    text = run("info", shared / "data/livelink/apfel_short_rows.csv.gz").output
+    assert "35 rows without a face" in text and "missing frames bridged" in text
+    text = run("info", shared / "data/news_clips/001.csv").output
+    assert "(py-feat CSV, " in text and "12.5 fps" in text and "note: the head angles are py-feat's" in text
+    take = load_motion(shared / "data/livelink/facial.csv.gz")[0].to("arkit")
+    order = sorted(range(52), key=lambda i: take.layout.names[i])
+    FaceMotion(take.values[:, [*order, 52, 53, 54]], take.rate).save("shuffled.npz")
+    assert "note: the names look shuffled" in run("info", "shuffled.npz").output
+
+
+def test_convert_reads_and_writes_the_formats_of_others(here, shared):
+    run("convert", "take.csv", "take.glb")
+    run("convert", "take.glb", "again.npz")
+    expected = FaceMotion.load("take.csv").to("arkit")
+    assert np.allclose(FaceMotion.load("again.npz").values, expected.values, atol=1e-5)
+    assert "BEAT JSON has no place for headYaw" in run("convert", "take.csv", "take.json").stderr
+    run("convert", "take.json", "back.csv")
+    assert np.array_equal(FaceMotion.load("back.csv").channel("JawOpen"), expected.channel("jawOpen"))
+    result = run("convert", shared / "data/speech_zh/1114_2_01.npz", "speech.csv", "--names", "facegood")
+    assert "30 fps" in result.output and "FACEGOOD" in result.stderr
+    assert FaceMotion.load("speech.csv").channel("JawOpen").max() > 0.5
+    assert "ends in .npz" in refused("convert", "take.csv", "take.gif", "--dialect", "vhap")
+
+
+def test_names_and_rate_of_files_that_do_not_say_them(here):
+    (here / "weights.csv").write_text("Gape,Wink\n0.5,1\n0.25,0\n")
+    assert "name table" in refused("convert", "weights.csv", "a.csv")
+    (here / "rig.yaml").write_text("channels: {Gape: jawOpen, Wink: eyeBlinkLeft}")
+    assert "--input-fps" in refused("convert", "weights.csv", "a.csv", "--names", "rig.yaml")
+    run("convert", "weights.csv", "a.csv", "--names", "rig.yaml", "--input-fps", 24)
+    motion = FaceMotion.load("a.csv")
+    assert motion.fps == 24 and motion.channel("JawOpen").tolist() == [0.5, 0.25]
+    run("render", "weights.csv", "--out", "a.png", "--names", "rig.yaml", "--input-fps", 24)
+    assert "facegood, ict_facekit" in refused("info", "weights.csv", "--names", "rigg.yaml")
+
+
 # ---------------------------------------------------------------- wrong requests
 
 
@@ -269,7 +310,7 @@ def test_missing_files_and_wrong_endings(model, here):
     assert "no.csv" in refused("convert", "no.csv", "a.npz")
     assert "no.csv" in refused("info", "no.csv")
     (here / "take.txt").write_text("hello")
-    assert ".csv, .csv.gz, .npz" in refused("info", "take.txt")
+    assert ".csv, .csv.gz, .json, .npz" in refused("info", "take.txt")
     assert ".glb" in refused("convert", "take.csv", "take.obj")
     assert ".mp4, .gif, .png" in refused("render", "take.csv", "--out", "take.csv")
     assert ".glb" in refused("animate", "smile", "--model", model, "--out", "a.txt")
@@ -332,7 +373,7 @@ def test_an_absent_output_folder_is_made(model, here):
 
 
 def test_a_verb_that_is_interrupted_leaves_the_old_file(here, monkeypatch):
-    def interrupted(motion, path):
+    def interrupted(motion, path, rig):
         path.write_text("half")
         raise KeyboardInterrupt
 
@@ -346,7 +387,7 @@ def test_a_process_that_is_killed_while_writing_leaves_no_half_file(here):
     code = """
 import os
 import facelm.rig.export as module
-def half(motion, path):
+def half(motion, path, rig):
     path.write_text("half")
     os._exit(9)
 module.export = half

@@ -6,7 +6,8 @@ from facelm import __version__
 from facelm.cli.chat import chat
 from facelm.cli.clean import clean
 from facelm.cli.corpus import corpus
-from facelm.cli.files import convert, info, render
+from facelm.cli.files import convert, render
+from facelm.cli.info import info
 from facelm.cli.make import base, merge
 from facelm.cli.model import animate, describe, evaluate
 from facelm.errors import FacelmError

@@ -11,9 +11,10 @@ from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
 
 READERS: tuple[ModuleType, ...] = (arrays, livelink, gltf, beat, documents, weights)  # asked in this order
-ENDINGS = (".csv", ".csv.gz", ".npz")
+ENDINGS = (".csv", ".csv.gz", ".json", ".npz")
 
-_BY_ENDING = {".npz": arrays, ".csv": livelink, ".csv.gz": livelink}  # whose error is told of a file nobody knows
+# Who writes a file, and whose error is told of one that nobody knows.
+_BY_ENDING = {".npz": arrays, ".csv": livelink, ".csv.gz": livelink, ".json": beat}
 
 
 def load_motion(
@@ -41,16 +42,17 @@ def load_motion(
 
 
 def save_motion(motion: FaceMotion, path: str | os.PathLike[str], dialect: str | None = None) -> None:
-    """Write a motion as .csv, .csv.gz or .npz; the file appears when it is complete.
+    """Write a motion as .csv, .csv.gz, .json (BEAT) or .npz; the file appears when it is complete.
 
-    npz keeps everything; CSV keeps values, rate and timecode (to 1/60000 s), in the layout livelink.
+    npz keeps everything; CSV keeps values, rate and timecode (to 1/60000 s), in the layout livelink; BEAT JSON keeps 51
+    shapes and the rate.
     Raises FacelmError for other endings and folders that are not writable.
     """
     path = Path(path)
     ending = _ending(path)
     if ending is None:
         raise FacelmError(f"{path}: facelm writes motion to files ending in {', '.join(ENDINGS)}")
-    (arrays if ending == ".npz" else livelink).write(motion, path)
+    _BY_ENDING[ending].write(motion, path)
 
 
 def _reader(path: Path) -> ModuleType:

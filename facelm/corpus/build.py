@@ -334,7 +334,8 @@ def _known(said: dict[str, Any]) -> dict[str, Any]:
 def _duplicates(chunks: list[Takes | Rows], said: list[dict[str, Any]], remarks: list[Remark]) -> set[tuple[int, int]]:
     """(chunk, place) of the takes to leave out; remarks say in favour of which.
 
-    Of two, the one for testing stays, then the one with sound, then the longer.
+    Of two, the one for testing stays, then the one with sound, then the longer. Takes of one corpus are not compared:
+    that was done when it was built, or its clips are variations on purpose.
     """
     takes = [(i, j, take) for i, each in enumerate(said) for j, take in enumerate(each["takes"])]
     signatures = [take["signature"] for _, _, take in takes]
@@ -351,7 +352,8 @@ def _duplicates(chunks: list[Takes | Rows], said: list[dict[str, Any]], remarks:
         for (i, j, take), found in zip(takes, signatures, strict=True)
     ]
     names = [f"{chunks[i].source.name}/{take['take']}" for i, _, take in takes]
-    dropped = near_duplicates(signatures, ranks)
+    groups = [chunks[i].source.name if chunks[i].source.kind == CORPUS else None for i, _, _ in takes]
+    dropped = near_duplicates(signatures, ranks, groups)
     for index, kept in sorted(dropped.items()):
         i, _, take = takes[index]
         source = chunks[i].source

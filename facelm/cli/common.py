@@ -16,6 +16,7 @@ from facelm.files import atomic_path
 if TYPE_CHECKING:
     from facelm.agent import FaceLM
     from facelm.motion import FaceMotion
+    from facelm.rig import BlendshapeRig, FlameRig
 
 SHORT_ROWS = click.Choice(["bridge", "drop", "refuse"])
 
@@ -51,6 +52,20 @@ def load_take(path: str, short_rows: str = "bridge") -> "FaceMotion":
     if report.mended:
         click.echo(f"facelm: {report}", err=True)
     return motion
+
+
+def load_head(path: str | None) -> "BlendshapeRig | FlameRig | None":
+    """The user's own head, or None without a path; what it lacks is told on stderr."""
+    if path is None:
+        return None
+    from facelm.rig import load_rig
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        rig = load_rig(path)
+    for warning in told:
+        click.echo(f"facelm: {warning.message}", err=True)
+    return rig
 
 
 @contextmanager

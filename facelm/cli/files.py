@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facelm.cli.common import SHORT_ROWS, about, output
+from facelm.cli.common import SHORT_ROWS, about, load_head, output
 from facelm.errors import FacelmError
 
 if TYPE_CHECKING:
@@ -43,12 +43,11 @@ def render(file: str, out: str, rig: str | None, **reading: Any) -> None:
       facelm render speech.npz --names facegood --out speech.png
       facelm render fitted.npz --rig generic_model.pkl --out fitted.mp4
     """
-    from facelm.rig import load_rig
     from facelm.rig.export import export
 
     motion = _load(file, **reading)
     with output(out, PICTURES) as temporary:
-        export(motion, temporary, load_rig(rig) if rig else None)
+        export(motion, temporary, load_head(rig))
     click.echo(f"{out}: {about(motion)}")
 
 
@@ -76,7 +75,6 @@ def convert(file: str, out: str, fps: float | None, dialect: str | None, rig: st
     """
     from facelm.motion import save_motion
     from facelm.motion.formats import beat
-    from facelm.rig import load_rig
     from facelm.rig.export import ENDINGS, export
 
     motion = _load(file, **reading)
@@ -88,7 +86,7 @@ def convert(file: str, out: str, fps: float | None, dialect: str | None, rig: st
         elif dialect:
             raise FacelmError(f"{out}: --dialect {dialect} is a kind of .npz; choose an output that ends in .npz")
         else:
-            export(motion, temporary, load_rig(rig) if rig else None)
+            export(motion, temporary, load_head(rig))
     if out.lower().endswith(".json") and (lost := beat.lost(motion)):
         click.echo(f"facelm: BEAT JSON has no place for {', '.join(lost)}, which move in {file}", err=True)
     click.echo(f"{out}: {about(motion)}")

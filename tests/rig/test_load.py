@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.spatial import cKDTree
 
 from facelm import FaceMotion
+from facelm.cli import main
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion.layout import ARKIT, SHAPES
 from facelm.rig import load_rig, write_glb
@@ -145,6 +147,24 @@ def test_layouts_have_a_rig(monkeypatch):
     monkeypatch.delenv("FACELM_FLAME", raising=False)
     with pytest.raises(FacelmError, match="register at flame.is.tue.mpg.de"):
         rig_for("flame56")
+
+
+def test_the_command_line_shows_a_motion_on_an_own_rig(head, tmp_path):
+    FaceMotion(np.full((2, 55), 0.2), 25).save(tmp_path / "take.csv")
+    names = [name for name in SHAPES if name != "tongueOut"]
+    deltas = head.deltas[[SHAPES.index(name) for name in names]]
+    rig = save(tmp_path / "own.npz", head, names, deltas)
+    for verb in (["render", "--out"], ["convert"]):
+        target = tmp_path / f"{verb[0]}.png"
+        done = CliRunner().invoke(
+            main, [verb[0], str(tmp_path / "take.csv"), *verb[1:], str(target), "--rig", str(rig)]
+        )
+        assert done.exit_code == 0 and target.stat().st_size > 1000
+        assert f"facelm: {rig} has no shape tongueOut" in done.stderr
+    lacking = CliRunner().invoke(
+        main, ["render", str(tmp_path / "take.csv"), "--out", str(tmp_path / "a.png"), "--rig", "generic_model.pkl"]
+    )
+    assert lacking.exit_code == 2 and "register at flame.is.tue.mpg.de" in lacking.stderr
 
 
 # ---------------------------------------------------------------- glTF

@@ -7,7 +7,6 @@ Axes as in every rig: x to the person's left, y up, z out of the face. "left" is
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from facelm.errors import FacelmError
 from facelm.motion.layout import layout
+from facelm.rig.base import Rig
 
 # Lengths are shares of the distance between the eyeballs' centres (about 62 mm in an adult).
 SPACING = 0.016  # between the samples of the surface
@@ -109,7 +109,7 @@ class Anatomy:
         return self.outside & (np.linalg.norm(self.skin.rest - self.centre, axis=1) < FACE_RADIUS * self.unit)
 
 
-def landmarks(rig: Any) -> dict[str, np.ndarray]:
+def landmarks(rig: Rig) -> dict[str, np.ndarray]:
     """Landmarks of a rig's rest pose by name, each (3,) in metres: `eye_left`, `eye_right` (eyeball centres),
     `eye_left_inner`, `_outer`, `_upper0..4`, `_lower0..4` (lids, from the inner corner), `mouth0..8` (the line of the
     lips from the right corner to the left), `nose_tip`, `sellion`, `subnasale`, `upper_lip`, `lower_lip`, `chin_fold`,
@@ -120,7 +120,7 @@ def landmarks(rig: Any) -> dict[str, np.ndarray]:
     return anatomy(rig).points
 
 
-def anatomy(rig: Any) -> Anatomy:
+def anatomy(rig: Rig) -> Anatomy:
     """Skin, eyeballs and landmarks of a rig's rest pose. Raises FacelmError as `landmarks` does."""
     rest = np.asarray(rig.rest, np.float64)
     triangles = triangles_of(rig.faces)
@@ -145,7 +145,7 @@ def anatomy(rig: Any) -> Anatomy:
     return Anatomy(skin, outside, points, unit, centre, eyes)
 
 
-def opening(rig: Any) -> np.ndarray:
+def opening(rig: Rig) -> np.ndarray:
     """Vertices (V, 3) with the jaw open. Raises FacelmError when no channel is called jawOpen or jawX."""
     channels = layout(rig.layout)
     values = np.zeros((1, channels.width), np.float32)

@@ -132,7 +132,7 @@ def beat2_npz(path: Path, values: np.ndarray, fps: float = 30) -> None:
     """SMPL-X with a FLAME face: expressions (T, 100) and poses (T, 165), of values (T, 103): expression, jaw."""
     path.parent.mkdir(parents=True, exist_ok=True)
     poses = np.zeros((len(values), 165), np.float32)
-    poses[:, 66:69] = values[:, 100:]
+    poses[:, 66:69] = values[:, -3:]
     np.savez(
         path,
         betas=np.zeros(300, np.float32),

@@ -11,6 +11,7 @@ channels move, those of the mouth; the table `facegood` turns them into ARKit's 
 """
 
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def _array(path: Path, kinds: str) -> np.ndarray:
         found = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise MissingFileError(f"there is no file {path}; it lies in code/train of FACEGOOD-Audio2Face") from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise FacelmError(f"{path} is no npy file of a plain array ({error}); get it again") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in kinds:
         raise FacelmError(f"{path} does not hold what is needed; get it again")

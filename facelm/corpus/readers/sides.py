@@ -151,7 +151,8 @@ def sound_seconds(path: Path) -> float:
 def _bad_sound(path: Path, error: Exception) -> FacelmError:
     if not path.exists():
         return MissingFileError(f"there is no file {path}")
-    return FacelmError(f"{path} is no readable sound file ({error}); export it again, as WAV for example")
+    said = " ".join(str(error).replace(str(path), "it").split())
+    return FacelmError(f"{path} is no readable sound file ({said}); export it again, as WAV for example")
 
 
 def sound_notes(heard: float, motion: FaceMotion, name: str) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def read_flame(path: Path) -> FlameModel:
     Of the components of shapedirs the first 300 are shape and the rest expression; a file of 20 has 10 of each.
     Raises FacelmError naming what is missing or wrong; MissingFileError when there is no such file.
     """
-    held = _arrays(path)
+    held = _arrays(path, KEYS)
     missing = [key for key in KEYS if key not in held]
     if missing:
         raise FacelmError(f"{path} is no FLAME model, it lacks {', '.join(missing)}; {WHERE}")
@@ -150,7 +150,8 @@ def beside(path: Path, *names: str) -> Path | None:
     return next((path.parent / name for name in names if (path.parent / name).is_file()), None)
 
 
-def _arrays(path: Path) -> Mapping[Any, Any]:
+def _arrays(path: Path, keys: tuple[str, ...] | None = None) -> Mapping[Any, Any]:
+    """What a pickle holds by name, or the arrays of an npz, of which only those of `keys` are read."""
     if not path.is_file():
         raise MissingFileError(f"there is no file {path}; {WHERE}")
     with path.open("rb") as file:
@@ -165,7 +166,7 @@ def _arrays(path: Path) -> Mapping[Any, Any]:
         return held
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            return {key: file[key] for key in file.files if keys is None or key in keys}
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise FacelmError(
             f"{path} is no npz of plain arrays ({error}); save v_template, shapedirs and so on with numpy.savez, "

@@ -84,6 +84,7 @@ def test_pkl_npz_and_chumpy_give_the_same_rig(rig, tmp_path):
         write_flame_npz(tmp_path / "model.npz"),
         write_flame_pkl(tmp_path / "plain.pkl", chumpy=False, protocol=4),
         write_flame_pkl(tmp_path / "old.pkl", protocol=0),
+        write_flame_npz(tmp_path / "more.npz", J=np.array([{}])),  # what is not needed is not read
     ):
         loaded = load_rig(other)
         assert isinstance(loaded, FlameRig)
@@ -239,6 +240,9 @@ def test_wrong_files_are_named(tmp_path, model_file):
     with pytest.raises(FacelmError, match="os.system"):
         load_rig(code)
     assert not (tmp_path / "ran").exists()
+    np.savez(tmp_path / "objects.npz", **flame_arrays() | {"J_regressor": np.array([{}])})
+    with pytest.raises(FacelmError, match="no npz of plain arrays .*sparse matrices made dense"):
+        load_rig(tmp_path / "objects.npz")
     nan = write_flame_npz(tmp_path / "nan.npz", v_template=np.full((COUNT, 3), np.nan))
     with pytest.raises(FacelmError, match="v_template holds no finite numbers"):
         load_rig(nan)

@@ -1,10 +1,12 @@
 """Facts into words and words back into facts.
 
 `Wording` turns a plan into prompts ("Smile a little on the left, then nod."), captions ("She smiles slightly on the
-left, then nods.") and questions with answers. `facts_in_words` reads such sentences again, so that a caption can be
-scored by what it claims. Both use one lexicon (describe/lexicon.py): what cannot be read cannot have been written.
+left, then nods.") and questions with answers. `facts_in_words` reads such sentences again, and those of annotations
+(describe/narration.py), so that a caption can be scored by what it claims. Writing and reading share one lexicon
+(describe/lexicon.py, describe/phrases.py): what cannot be read cannot have been written.
 
-Annotation follows the field's practice (MMHead, supplement B: present simple, chronological, no numbers or unit codes).
+Annotation follows the field's practice (MMHead, supplement A.2: present simple, chronological, no numbers or unit
+codes).
 """
 
 import random

@@ -66,11 +66,11 @@ class Unfinished:
         path = self.folder / "request.json"
         if path.is_file():
             asked = json.loads(path.read_text(encoding="utf-8"))
-            changed = [name for name in self._request if asked.get(name) != self._request[name]]
-            if changed:
+            changed = next((name for name in self._request if asked.get(name) != self._request[name]), None)
+            if changed is not None:
                 raise FacelmError(
-                    f"{self.folder} holds an unfinished build and its {' and '.join(changed)} differ from these; "
-                    "repeat that build to finish it, or give --fresh to throw it away"
+                    f"{self.folder} holds an unfinished build whose {changed} differ from these; repeat that build to "
+                    "finish it, or give --fresh to throw it away"
                 )
             return
         with atomic_path(path) as temporary:

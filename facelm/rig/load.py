@@ -103,7 +103,10 @@ def _from_npz(path: Path, unit: str | None, names: str | Path | NameTable | None
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise FacelmError(f"{path} is no npz of plain arrays; save the rig with numpy.savez_compressed") from error
+        raise FacelmError(
+            f"{path} is no npz of plain arrays; save the rig with numpy.savez_compressed, or export the head as .glb with "
+            "its shape keys"
+        ) from error
     faces = next((arrays[key] for key in ("quads", "faces_quads", "triangles") if key in arrays), None)
     lacking = [key for key in ("names", "vertices", "deltas") if key not in arrays]
     if lacking or faces is None:

@@ -8,6 +8,7 @@ from flame_files import COUNT, flame_arrays, write_flame_npz, write_flame_pkl, w
 
 from facelm import FaceMotion
 from facelm.errors import FacelmError, MissingFileError
+from facelm.motion import load_motion
 from facelm.motion.layout import FLAME, FLAME56, FLAME106
 from facelm.rig import load_rig
 from facelm.rig.flame import FlameRig, load_flame, rotation_matrices
@@ -76,6 +77,25 @@ def test_vertices_agree_with_smplx(rig, yardstick, layout, head, count):
     ours = rig.vertices(FaceMotion(values, 25, layout, identity=identity), head=head)
     assert ours.shape == (6, COUNT, 3) and ours.dtype == np.float32
     np.testing.assert_allclose(ours, by_smplx(yardstick, layout, values, identity, head), atol=1e-5, rtol=0)
+
+
+def test_a_real_take_agrees_with_smplx(rig, yardstick, shared):
+    """Expression, jaw, neck and head of a BEAT2 talker, on the made-up bases."""
+    take, _ = load_motion(shared / "data/flame_beat2/2_scott_0_1_1_face.npz")
+    values = take.to("flame").values[::100]
+    identity = np.random.default_rng(1).normal(0, 1, 100).astype(np.float32)
+    expected = by_smplx(yardstick, FLAME, values, identity, head=True)
+    np.testing.assert_allclose(rig.vertices(values, head=True, identity=identity), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.gpu
+def test_the_gpu_gives_the_same_vertices(rig):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    values = torch.from_numpy(random_values(FLAME, 6))
+    on_gpu = rig.vertices(values.cuda(), head=True)
+    assert on_gpu.is_cuda
+    torch.testing.assert_close(on_gpu.cpu(), rig.vertices(values, head=True), atol=1e-5, rtol=0)
 
 
 def test_pkl_npz_and_chumpy_give_the_same_rig(rig, tmp_path):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
@@ -70,6 +71,14 @@ class Correspondence:
         """What the matched target vertices do, (..., N, 3) metres, when the source's do `moved` (..., V, 3)."""
         at = (moved[..., self.corners, :] * self.weights[:, :, None].astype(moved.dtype)).sum(-2)
         return np.einsum("nij,...nj->...ni", self.carry.astype(moved.dtype), at)
+
+    def operator(self, count: int) -> sparse.csr_matrix:
+        """`displacements` as a matrix (3 N, 3 V), for a source mesh of V = `count` vertices."""
+        mixed = (self.carry[:, :, None, :] * self.weights[:, None, :, None]).astype(np.float64)  # (N, 3, corner, 3)
+        columns = 3 * self.corners[:, None, :, None] + np.arange(3)
+        starts = 9 * np.arange(3 * len(self.vertices) + 1)
+        columns = np.broadcast_to(columns, mixed.shape)
+        return sparse.csr_matrix((mixed.ravel(), columns.ravel(), starts), (len(starts) - 1, 3 * count))
 
     def points(self, rest: np.ndarray) -> np.ndarray:
         """The matched points (N, 3) on the source mesh with vertices (V, 3)."""

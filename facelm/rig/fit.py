@@ -11,8 +11,10 @@ to one, by their geometry alone are therefore sent there, and others join only w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
 from facelm.errors import FacelmError
@@ -52,21 +54,23 @@ class _Basis:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """The squares to be made small: rows of vertices and gaps, for displacements of the N matched vertices."""
+    """The squares to be made small: rows of vertices and gaps, for displacements of source and target.
 
-    matches: Correspondence
+    rows: (K, R), what the target's channels do. gram: (K, K), with its ridge. scale: (K,), the size a channel is held
+    by, squared. low, high: (K,). read: (R, 3 V) sparse, rows of the source's displacements. project, own_project:
+    (3 V, K), displacements of source and target to the right-hand side of the normal equations.
+    """
+
     target: Rig
     basis: _Basis
-    used: np.ndarray  # (N,) bool
-    rows: np.ndarray  # (K, R), what the target's channels do
-    gram: np.ndarray  # (K, K)
-    scale: np.ndarray  # (K,), the size a channel's ridge is measured by, squared
+    rows: np.ndarray
+    gram: np.ndarray
+    scale: np.ndarray
     low: np.ndarray
     high: np.ndarray
-
-    def features(self, displacements: np.ndarray) -> np.ndarray:
-        """Rows (..., R) of displacements (..., N, 3)."""
-        return _features(self.matches, self.used, displacements)
+    read: sparse.csr_matrix
+    project: np.ndarray
+    own_project: np.ndarray
 
 
 def fit(
@@ -85,14 +89,14 @@ def fit(
     Channels stay within the ranges of the target's layout; head angles are carried over as angles.
     Raises FacelmError for vertices of another mesh or without fps, and rigs that cannot be matched.
     """
-    matches = correspond(source, target) if matches is None else matches
     if isinstance(motion, FaceMotion):
-        return _fit_motion(motion, source, target, matches)
+        motion = motion.to(source.layout)
+        found = _Fitter(source, target, matches).of_values(motion.values)
+        out = with_head(found, target.layout, head_angles(motion.values, motion.layout))
+        return FaceMotion(out, motion.rate, target.layout, None, motion.start, motion.metadata)
     if fps is None:
         raise FacelmError("vertices have no rate of their own; give fps")
-    still = still_vertices(source)
-    template = source.rest if template is None else np.asarray(template, np.float32)
-    vertices = np.asarray(motion)
+    vertices, template = np.asarray(motion), np.asarray(source.rest if template is None else template, np.float32)
     if vertices.ndim != 3 or vertices.shape[1:] != source.rest.shape or template.shape != source.rest.shape:
         raise FacelmError(
             f"vertices {vertices.shape} with a template {template.shape} are none of the source rig, "
@@ -100,15 +104,12 @@ def fit(
         )
     if not len(vertices) or not np.isfinite(vertices).all():
         raise FacelmError("the vertices must be finite numbers of at least one frame")
-    problem = _problem(matches, target, _probe(source), source is target or _is_copy(source, target))
-    out = np.zeros((len(vertices), layout(target.layout).width), np.float32)
-    angles = np.zeros((len(vertices), 3), np.float32)
+    fitter, still = _Fitter(source, target, matches), still_vertices(source)
+    parts = []
     for start in range(0, len(vertices), BLOCK):
-        block = slice(start, start + BLOCK)
-        upright, angles[block] = stabilise(vertices[block], template, still)
-        wanted = problem.features(matches.displacements(upright - template))
-        out[block, problem.basis.columns] = _solve(problem, wanted @ problem.rows.T, wanted)
-    return FaceMotion(with_head(out, target.layout, angles), fps, target.layout)
+        upright, angles = stabilise(vertices[start : start + BLOCK], template, still)
+        parts.append(with_head(fitter.of_displacements(upright - template), target.layout, angles))
+    return FaceMotion(np.concatenate(parts), fps, target.layout)
 
 
 def fit_map(
@@ -121,25 +122,74 @@ def fit_map(
     """The linear map from values of the source's layout to values of the target's that reproduces such fits.
 
     It is fitted to pairs: each channel of the source alone with what fits it on the target, and every frame of
-    `motions` (in the source's layout) with its fit. Weights that cannot be negative get no negative entries.
+    `motions` (which can be brought into the source's layout) with its fit. Weights that cannot be negative get no
+    negative entries.
     Raises FacelmError for rigs that cannot be matched.
     """
-    matches = correspond(source, target) if matches is None else matches
-    probe = _probe(source)
-    problem = _problem(matches, target, probe, _is_copy(source, target))
-    single, _ = _recognise(problem, source, probe)
+    fitter = _Fitter(source, target, matches)
+    own, theirs, single = fitter.own, fitter.problem.basis, fitter.expected
     if motions:
-        values = np.concatenate([motion.to(source.layout).values for motion in motions]).astype(np.float64)
-        fits = [_fit_motion(motion, source, target, matches).values for motion in motions]
-        x, y = values[:, probe.columns], np.concatenate(fits).astype(np.float64)[:, problem.basis.columns]
+        values = np.concatenate([motion.to(source.layout).values for motion in motions])
+        x, y = values[:, own.columns].astype(np.float64), fitter.of_values(values)[:, theirs.columns]
         hold = PAIR_RIDGE * max(float((x**2).mean()), 1e-6) * np.eye(x.shape[1])
-        gram = x.T @ x / len(x) + hold
         right = x.T @ y / len(x) + hold @ single  # (source K, target K)
-        low = np.where(_positive(source, probe)[:, None] & _positive(target, problem.basis), 0.0, -np.inf)
-        single = bounded_least_squares(gram, right.T, low.T, np.full(low.T.shape, np.inf)).T
+        low = np.where(_signed(source, own, target, theirs), -np.inf, 0.0).T
+        single = bounded_least_squares(x.T @ x / len(x) + hold, right.T, low, np.full(low.shape, np.inf)).T
     matrix = np.zeros((layout(target.layout).width, layout(source.layout).width))
-    matrix[np.ix_(problem.basis.columns, probe.columns)] = single.T
+    matrix[np.ix_(theirs.columns, own.columns)] = single.T
     return LinearMap(layout(source.layout), layout(target.layout), matrix, np.zeros(len(matrix)), note)
+
+
+class _Fitter:
+    """Fits frames of one rig on another, a block at a time.
+
+    own: what the source's channels do. expected: (source K, target K), the map of single channels.
+    """
+
+    def __init__(self, source: Rig, target: Rig, matches: Correspondence | None):
+        self.source, self.target = source, target
+        self.matches = correspond(source, target) if matches is None else matches
+        self.own = _probe(source)
+        self.same = source is target or (
+            source.layout == target.layout
+            and np.array_equal(source.faces, target.faces)
+            and len(source.rest) == len(target.rest)
+        )
+        self.problem = _problem(self.matches, target, self.own, self.same)
+        rows = (self.problem.read @ self.own.deltas.reshape(len(self.own.columns), -1).T.astype(np.float64)).T
+        self.right = rows @ self.problem.rows.T  # (source K, target K)
+        signed = _signed(source, self.own, target, self.problem.basis)
+        self.expected, known = _recognise(self.problem, self.right, (rows**2).sum(1), signed)
+        self.hold = np.where(known, 0.0 if self.same else HOLD, 0.0) * self.problem.scale
+
+    def of_values(self, values: np.ndarray) -> np.ndarray:
+        """Values (T, D) of the target's layout for values (T, D) of the source's."""
+        parts = []
+        for start in range(0, len(values), BLOCK):
+            block = values[start : start + BLOCK]
+            channels = block[:, self.own.columns].astype(np.float64)
+            if self.own.linear:
+                right = channels @ self.right
+            else:
+                moved = np.asarray(self.source.vertices(block)) - self.source.rest
+                right = moved.reshape(len(block), -1) @ self.problem.project
+            parts.append(_solve(self.problem, right, self.hold, channels @ self.expected))
+        return np.concatenate(parts)
+
+    def of_displacements(self, moved: np.ndarray) -> np.ndarray:
+        """Values (T, D) of the target's layout for displacements (T, V, 3) of the source's mesh; the source's own
+        channels that explain them tell what to expect of the target's.
+        """
+        moved = moved.reshape(len(moved), -1)
+        right = moved @ self.problem.project
+        if self.same:
+            return _solve(self.problem, right)
+        own = _solve(self._itself, moved @ self._itself.project)[:, self.own.columns]
+        return _solve(self.problem, right, self.hold, own @ self.expected)
+
+    @cached_property
+    def _itself(self) -> _Problem:
+        return _problem(correspond(self.source, self.source), self.source, self.own, True)
 
 
 def stabilise(vertices: np.ndarray, template: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -197,79 +247,49 @@ def bounded_least_squares(
     return x * size
 
 
-def _fit_motion(motion: FaceMotion, source: Rig, target: Rig, matches: Correspondence) -> FaceMotion:
-    motion = motion.to(source.layout)
-    probe = _probe(source)
-    same = _is_copy(source, target)
-    problem = _problem(matches, target, probe, same)
-    expected, known = _recognise(problem, source, probe)
-    hold = np.where(known, 0.0 if same else HOLD, 0.0) * problem.scale
-    values = motion.values[:, probe.columns].astype(np.float64)
-    rows = problem.features(matches.displacements(probe.deltas))
-    out = np.zeros((len(motion), layout(target.layout).width), np.float32)
-    for start in range(0, len(motion), BLOCK):
-        block = slice(start, start + BLOCK)
-        if probe.linear:
-            wanted = values[block] @ rows
-        else:
-            moved = source.vertices(motion.values[block]) - source.rest
-            wanted = problem.features(matches.displacements(moved))
-        out[block, problem.basis.columns] = _solve(
-            problem, wanted @ problem.rows.T, wanted, hold, values[block] @ expected
-        )
-    out = with_head(out, target.layout, head_angles(motion.values, motion.layout))
-    return FaceMotion(out, motion.rate, target.layout, None, motion.start, motion.metadata)
-
-
 def _solve(
-    problem: _Problem,
-    right: np.ndarray,
-    wanted: np.ndarray,
-    hold: np.ndarray | float = 0.0,
-    expected: np.ndarray | float = 0.0,
+    problem: _Problem, right: np.ndarray, hold: np.ndarray | float = 0.0, expected: np.ndarray | float = 0.0
 ) -> np.ndarray:
-    """Values (T, K) for projections (T, K) of the wanted rows (T, R), held to `expected` (T, K) by `hold` (K,)."""
+    """Values (T, D) of the target's layout for right-hand sides (T, K), held to `expected` (T, K) by `hold` (K,)."""
     gram = problem.gram + np.diag(np.broadcast_to(hold, len(problem.gram)))
-    found = bounded_least_squares(gram, right + hold * expected, problem.low, problem.high)
-    if problem.basis.linear:
-        return found
-    channels = layout(problem.target.layout)
-    for _ in range(STEPS):  # the target's own nonlinearity goes into what is wanted of its linear part
-        values = np.zeros((len(found), channels.width), np.float32)
+    right = right + hold * expected
+    found = bounded_least_squares(gram, right, problem.low, problem.high)
+    values = np.zeros((len(found), layout(problem.target.layout).width), np.float32)
+    values[:, problem.basis.columns] = found
+    for _ in range(0 if problem.basis.linear else STEPS):
+        # What the target's nonlinearity adds to its linear part is taken from what that part has to do.
+        moved = (np.asarray(problem.target.vertices(values)) - problem.target.rest).reshape(len(values), -1)
+        beyond = moved @ problem.own_project - found @ problem.rows @ problem.rows.T
+        before, found = found, bounded_least_squares(gram, right - beyond, problem.low, problem.high)
         values[:, problem.basis.columns] = found
-        moved = (problem.target.vertices(values) - problem.target.rest)[:, problem.matches.vertices]
-        beyond = problem.features(moved) - found @ problem.rows
-        before = found
-        found = bounded_least_squares(
-            gram, (wanted - beyond) @ problem.rows.T + hold * expected, problem.low, problem.high
-        )
         if np.abs(found - before).max() < ENOUGH:
             break
-    return found
+    return values
 
 
-def _recognise(problem: _Problem, source: Rig, probe: _Basis) -> tuple[np.ndarray, np.ndarray]:
+def _recognise(
+    problem: _Problem, cross: np.ndarray, size: np.ndarray, signed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The map of single channels (source K, target K), and which of the target's are recognised (target K,).
 
-    A source channel and a target channel that are each other's by the best one-to-one assignment of Dice's coefficient
-    of what they move are taken for the same shape. Others join by a lasso on what is left.
+    A channel of the source and one of the target that belong together in the best one-to-one assignment by Dice's
+    coefficient of what they move are taken for the same shape. Others join them by a lasso on what is left.
+    cross: (source K, target K), products of what the channels do. size: (source K,), squares of the source's. signed:
+    (source K, target K), where the map may be negative.
     """
-    rows = problem.features(problem.matches.displacements(probe.deltas))
-    cross = rows @ problem.rows.T
-    size, own = (rows**2).sum(1), np.diag(problem.rows @ problem.rows.T)
+    own = (problem.rows**2).sum(1)
     alike = 2 * cross / (size[:, None] + own)
-    signed = ~(_positive(source, probe)[:, None] & _positive(problem.target, problem.basis))
-    one, other = linear_sum_assignment(-np.where(signed, np.abs(alike), alike))
-    sure = np.where(signed, np.abs(alike), alike)[one, other] > ALIKE
+    alike = np.where(signed, np.abs(alike), alike)
+    one, other = linear_sum_assignment(-alike)
+    sure = alike[one, other] > ALIKE
     one, other = one[sure], other[sure]
     expected = np.zeros_like(cross)
     expected[one, other] = cross[one, other] / own[other]
     lasso = np.zeros_like(cross)
     lasso[one] = JOINING * np.sqrt(size[one, None] * problem.scale)
     lasso[one, other] = 0
-    ridge = np.diag(problem.gram - problem.rows @ problem.rows.T)
-    low = np.where(signed, -np.inf, 0.0)
-    high = np.full(low.shape, np.inf)
+    ridge = np.diag(problem.gram) - own
+    low, high = np.where(signed, -np.inf, 0.0), np.full(signed.shape, np.inf)
     found = bounded_least_squares(problem.gram, cross + ridge * expected, low, high, lasso)
     known = np.zeros(len(own), bool)
     known[other] = True
@@ -283,7 +303,14 @@ def _problem(matches: Correspondence, target: Rig, source: _Basis, same: bool) -
     ours = np.abs(basis.deltas[:, matches.vertices[matches.eyes]]).max(initial=0)
     if min(theirs, ours) <= STILL:  # eyeballs that cannot turn say nothing of where the others look
         used = ~matches.eyes
-    rows = _features(matches, used, basis.deltas[:, matches.vertices])
+    weight = np.sqrt(np.where(used, matches.quality, 0) / matches.quality[used].sum())
+    each = sparse.diags(np.repeat(weight, 3))
+    gaps = np.sqrt(GAP_SHARE) * sparse.kron(sparse.csr_matrix(matches.gaps.astype(np.float64)), sparse.identity(3))
+    choose = sparse.vstack([each, gaps]).tocsr()  # (R, 3 N)
+    read = choose @ matches.operator(source.deltas.shape[1])
+    columns = (3 * matches.vertices[:, None] + np.arange(3)).ravel()
+    own_read = choose @ sparse.identity(3 * len(target.rest), format="csr")[columns]
+    rows = (own_read @ basis.deltas.reshape(len(basis.columns), -1).T.astype(np.float64)).T
     moves = (rows**2).sum(1)
     kept = moves > 0
     if not kept.any():
@@ -292,17 +319,9 @@ def _problem(matches: Correspondence, target: Rig, source: _Basis, same: bool) -
     rows, moves = rows[kept], moves[kept]
     scale = np.maximum(moves, FLOOR**2 * np.median(moves))
     gram = rows @ rows.T + np.diag((RIDGE_SAME if same else RIDGE_OTHER) * scale)
-    channels = _channels(target, basis)
-    low, high = (np.array([getattr(c, end) for c in channels]) for end in ("low", "high"))
-    return _Problem(matches, target, basis, used, rows, gram, scale, low, high)
-
-
-def _features(matches: Correspondence, used: np.ndarray, displacements: np.ndarray) -> np.ndarray:
-    moved = displacements[..., used, :].astype(np.float64)
-    weight = np.sqrt(matches.quality[used] / matches.quality[used].sum())
-    points = (moved * weight[:, None]).reshape(*moved.shape[:-2], -1)
-    gaps = np.einsum("gn,...nc->...gc", np.sqrt(GAP_SHARE) * matches.gaps[:, used], moved)
-    return np.concatenate([points, gaps.reshape(*moved.shape[:-2], -1)], -1)
+    low, high = (np.array([getattr(c, end) for c in _channels(target, basis)]) for end in ("low", "high"))
+    project, own_project = ((side.T @ rows.T).astype(np.float32) for side in (read, own_read))
+    return _Problem(target, basis, rows, gram, scale, low, high, read, project, own_project)
 
 
 def _probe(rig: Rig) -> _Basis:
@@ -339,13 +358,10 @@ def _channels(rig: Rig, basis: _Basis) -> list[Channel]:
     return [layout(rig.layout).channels[column] for column in basis.columns]
 
 
-def _positive(rig: Rig, basis: _Basis) -> np.ndarray:
-    return np.array([channel.low >= 0 for channel in _channels(rig, basis)])
-
-
-def _is_copy(source: Rig, target: Rig) -> bool:
-    return source is target or (
-        len(source.rest) == len(target.rest)
-        and np.array_equal(source.faces, target.faces)
-        and source.layout == target.layout
+def _signed(source: Rig, own: _Basis, target: Rig, theirs: _Basis) -> np.ndarray:
+    """Boolean (source K, target K): where one or the other channel can be negative."""
+    one, other = (
+        np.array([channel.low < 0 for channel in _channels(rig, basis)])
+        for rig, basis in ((source, own), (target, theirs))
     )
+    return one[:, None] | other

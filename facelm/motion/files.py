@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 from facelm.errors import FacelmError, MissingFileError
-from facelm.motion.formats import ReadOptions, arrays, beat, documents, gltf, livelink, read_head, weights
+from facelm.motion.formats import ReadOptions, arrays, beat, documents, flame, gltf, livelink, read_head, weights
 from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
 
-READERS: tuple[ModuleType, ...] = (arrays, livelink, gltf, beat, documents, weights)  # asked in this order
+READERS: tuple[ModuleType, ...] = (arrays, flame, livelink, gltf, beat, documents, weights)  # asked in this order
 ENDINGS = (".csv", ".csv.gz", ".json", ".npz")
 
 # Who writes a file, and whose error is told of one that nobody knows.
@@ -20,16 +20,18 @@ _BY_ENDING = {".npz": arrays, ".csv": livelink, ".csv.gz": livelink, ".json": be
 def load_motion(
     path: str | os.PathLike[str], short_rows: str = "bridge", names: Any = None, fps: float | None = None
 ) -> tuple[FaceMotion, LoadReport]:
-    """The motion in a file, and what was done to make it.
+    """The motion in a file (or folder of frames), and what was done to make it; the report names the dialect.
 
-    .csv, .csv.gz: Live Link Face (layout livelink, the file's timecode as start). .npz: what `FaceMotion.save` wrote,
-    or any file with `values` (T, D), `fps` and `layout`; never a pickle.
-    short_rows: rows of a CSV in which no face was seen are filled in between their neighbours by timecode ("bridge",
-    as are frames whose timecodes are missing), left out so that the frames follow one another regardless of time
-    ("drop"), or an error ("refuse").
+    What the file is, its content says. ARKit: Live Link Face CSV (layout livelink, with its timecode), CSV, JSON and
+    npz of named weights, BEAT JSON, Face Cap, glTF (arkit). FLAME (flame56, flame106, flame): MMHead, ARTalk, DECA,
+    EMOCA, DiffPoseTalk, VHAP, SMIRK, BEAT2; as npz, npy, pickle (nothing in it is run), torch file or folder. And what
+    `FaceMotion.save` wrote.
+    short_rows: rows in which no face was seen are filled in between their neighbours by time ("bridge", as are frames
+    that are missing), left out so that the frames follow one another regardless of time ("drop"), or an error
+    ("refuse").
     names: the table of the file's channel names, for files of rigs with other names than ARKit's: a NameTable, its
     YAML file or the name of a built-in one. fps: the rate of a file that states none (frames/s).
-    Raises FacelmError naming file, row and column; MissingFileError when there is no such file.
+    Raises FacelmError naming file, row or frame, and channel; MissingFileError when there is no such file.
     """
     path = Path(path)
     if not path.exists():
@@ -45,14 +47,18 @@ def save_motion(motion: FaceMotion, path: str | os.PathLike[str], dialect: str |
     """Write a motion as .csv, .csv.gz, .json (BEAT) or .npz; the file appears when it is complete.
 
     npz keeps everything; CSV keeps values, rate and timecode (to 1/60000 s), in the layout livelink; BEAT JSON keeps 51
-    shapes and the rate.
-    Raises FacelmError for other endings and folders that are not writable.
+    shapes and the rate. dialect: for FLAME layouts the tool that is to read the npz: "diffposetalk", "artalk" (also
+    .npy) or "vhap"; what the tool has no place for is told in a warning.
+    Raises FacelmError for other endings and dialects, layouts that need a map, and folders that are not writable.
     """
     path = Path(path)
     ending = _ending(path)
-    if ending is None:
+    if dialect is not None:
+        flame.write(motion, path, dialect)
+    elif ending is None:
         raise FacelmError(f"{path}: facelm writes motion to files ending in {', '.join(ENDINGS)}")
-    _BY_ENDING[ending].write(motion, path)
+    else:
+        _BY_ENDING[ending].write(motion, path)
 
 
 def _reader(path: Path) -> ModuleType:
@@ -61,12 +67,15 @@ def _reader(path: Path) -> ModuleType:
         if reader.sniff(path, head):
             return reader
     if path.is_dir():
-        raise FacelmError(f"{path} is a folder; give a file ending in {', '.join(ENDINGS)}")
+        raise FacelmError(f"{path} is a folder without frames of FLAME coefficients; give one of the files in it")
     if not head:
         raise FacelmError(f"{path} is empty; get or export it again")
     ending = _ending(path)
     if ending is None:
-        raise FacelmError(f"{path} is no motion that facelm knows; it reads {', '.join(ENDINGS)}")
+        raise FacelmError(
+            f"{path} is no motion that facelm knows; it reads CSV, JSON, glTF, npz, npy, pickles, torch files and Face "
+            "Cap's text"
+        )
     return _BY_ENDING[ending]
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from facelm.errors import FacelmError
 from facelm.files import atomic_path
 from facelm.motion.formats import ReadOptions
+from facelm.motion.formats.gaps import interpolate, missing_between
 from facelm.motion.layout import EYES, HEAD, LIVELINK
 from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
@@ -78,11 +79,11 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     if short_rows != "drop":
         _refuse_long_gaps(path, ticks, lines)
         if grid.frames is None:
-            values = _interpolate((ticks - ticks[0]) * float(grid.rate) / TICKS, values)
+            values = interpolate((ticks - ticks[0]) * float(grid.rate) / TICKS, values)
         else:
-            holes = _holes(grid.frames)
+            holes = missing_between(grid.frames)
             if holes:
-                values = _interpolate(grid.frames, values)
+                values = interpolate(grid.frames, values)
     report = LoadReport(
         path=str(path),
         rows=len(table.values),
@@ -99,12 +100,6 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     start = Fraction(int(ticks[0] % day), TICKS)
     metadata = {"timecode": DROP} if table.drop else {}
     return FaceMotion(values, grid.rate, LIVELINK, start=start, metadata=metadata), report
-
-
-def _holes(frames: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """(first, end) of the frames that are missing between increasing frame numbers."""
-    after = np.flatnonzero(np.diff(frames) > 1)
-    return tuple((int(frames[i]) + 1, int(frames[i + 1])) for i in after)
 
 
 def write(motion: FaceMotion, path: Path) -> None:
@@ -257,9 +252,3 @@ def _refuse_long_gaps(path: Path, ticks: np.ndarray, lines: np.ndarray) -> None:
             f"{path}: the timecode jumps by {gaps[i]:.0f} s between rows {lines[i]} and {lines[i + 1]}; "
             "split the file there, or load it with short_rows='drop'"
         )
-
-
-def _interpolate(positions: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values (N, D) at frame positions (N,), as frames 0, 1, ... up to the last position: float32 (T, D)."""
-    frames = np.arange(int(np.floor(positions[-1] + 1e-6)) + 1)
-    return np.stack([np.interp(frames, positions, column) for column in values.T], axis=1).astype(np.float32)

@@ -268,7 +268,7 @@ def test_text_in_another_encoding_names_the_row(tmp_path):
         ({"weights": np.zeros((3, 1)), "names": np.array(["jawOpen"]), "fps": [1, 2]}, "no positive number"),
         ({"weights": np.full((3, 1), np.nan), "names": np.array(["jawOpen"]), "fps": 30}, "frame 0, jawOpen is nan"),
         ({"weights": np.zeros((0, 1)), "names": np.array(["jawOpen"]), "fps": 30}, "nothing was tracked"),
-        ({"weights": np.zeros((3, 1)), "names": np.array([None], object), "fps": 30}, "plain arrays"),
+        ({"weights": np.zeros((3, 1)), "names": np.array([None], object), "fps": 30}, "none of the names"),
     ],
 )
 def test_wrong_npz_is_one_sentence(tmp_path, arrays, words):

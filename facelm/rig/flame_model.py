@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from facelm.errors import FacelmError, MissingFileError
+from facelm.motion.formats.arrays import read_npz
 from facelm.motion.formats.pickles import load_pickle
 
 VARIABLE = "FACELM_FLAME"  # the environment variable that may hold the path of the model file
@@ -164,14 +165,7 @@ def _arrays(path: Path, keys: tuple[str, ...] | None = None) -> Mapping[Any, Any
         if not isinstance(held, dict):
             raise FacelmError(f"{path} holds a {type(held).__name__} instead of arrays with names; {WHERE}")
         return held
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files if keys is None or key in keys}
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        raise FacelmError(
-            f"{path} is no npz of plain arrays ({error}); save v_template, shapedirs and so on with numpy.savez, "
-            "sparse matrices made dense"
-        ) from error
+    return read_npz(path, keys)
 
 
 def _numbers(path: Path, key: str, value: Any) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import os
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import overload
 import numpy as np
 
 from facelm.errors import FacelmError, MissingFileError
+from facelm.motion.formats.arrays import npz_names, read_npz
 from facelm.motion.layout import SHAPES
 from facelm.motion.names import NameTable, best_table, load_names
 from facelm.rig.blendshape import BlendshapeRig
@@ -21,6 +21,7 @@ from facelm.rig.parts import guess_groups
 
 HEAD = Path(__file__).parent / "assets" / "head.npz"
 UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001}
+LARGEST = 1e9  # what is further from the middle is no place on a head in any unit
 FACE_HEIGHT = 0.17  # metres; of what the shapes move on a grown-up's face
 
 
@@ -90,23 +91,15 @@ def _kind(path: Path) -> str:
     if begin[:4] == b"glTF" or begin.lstrip()[:1] == b"{":
         return "gltf"
     if begin[:2] == b"PK":
-        try:
-            names = zipfile.ZipFile(path).namelist()
-        except zipfile.BadZipFile:
-            return "npz"
-        return "flame" if {"shapedirs.npy", "v_template.npy"} & set(names) else "npz"
+        return "flame" if {"shapedirs", "v_template"} & set(npz_names(path)) else "npz"
     return "flame" if path.suffix == ".pkl" or begin[:1] == b"\x80" else "npz"
 
 
 def _from_npz(path: Path, unit: str | None, names: str | Path | NameTable | None) -> BlendshapeRig:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise FacelmError(
-            f"{path} is no npz of plain arrays; save the rig with numpy.savez_compressed, or export the head as .glb with "
-            "its shape keys"
-        ) from error
+        arrays = read_npz(path)
+    except FacelmError as error:
+        raise FacelmError(f"{error}; or export the head as .glb with its shape keys") from error
     faces = next((arrays[key] for key in ("quads", "faces_quads", "triangles") if key in arrays), None)
     lacking = [key for key in ("names", "vertices", "deltas") if key not in arrays]
     if lacking or faces is None:
@@ -155,8 +148,8 @@ def assemble(
             f"{source} has vertices {rest.shape} and deltas {own.shape} for {len(names)} names; "
             "a rig needs (V, 3) and (number of names, V, 3)"
         )
-    if not (np.isfinite(rest).all() and np.isfinite(own).all()):
-        raise FacelmError(f"{source} has vertices or deltas that are no finite numbers; save the rig again")
+    if not rest.size or not all((np.abs(values) < LARGEST).all() for values in (rest, own)):
+        raise FacelmError(f"{source} has vertices or deltas that are no finite lengths; save the rig again")
     faces = _corners(source, np.asarray(faces), len(rest))
     arkit = _arkit_deltas(source, names, own, load_names(table) if table is not None else best_table(names))
     scale = np.float32(_metres(source, rest, arkit, unit))

@@ -148,7 +148,7 @@ def test_bad_rig_files_are_one_sentence(tmp_path):
     with pytest.raises(FacelmError, match="no rig file .*absent.npz"):
         load_rig(tmp_path / "absent.npz")
     (tmp_path / "text.npz").write_text("no rig")
-    with pytest.raises(FacelmError, match="no npz of plain arrays"):
+    with pytest.raises(FacelmError, match="text.npz is no npz .*export the head as .glb"):
         load_rig(tmp_path / "text.npz")
     np.savez(tmp_path / "empty.npz", names=["jawOpen"])
     with pytest.raises(FacelmError, match="has no vertices, deltas"):

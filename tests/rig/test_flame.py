@@ -52,7 +52,7 @@ def by_smplx(yardstick, layout, values, identity, head):
 
     expression = torch.zeros(len(values), 100)
     count = 50 if layout is FLAME56 else 100
-    expression[:, :count] = torch.from_numpy(values[:, :count])
+    expression[:, :count] = torch.from_numpy(values[:, :count].copy())
     betas = torch.zeros(len(values), 300)
     betas[:, : len(identity)] = torch.from_numpy(identity)
     with torch.no_grad():
@@ -261,7 +261,7 @@ def test_wrong_files_are_named(tmp_path, model_file):
         load_rig(code)
     assert not (tmp_path / "ran").exists()
     np.savez(tmp_path / "objects.npz", **flame_arrays() | {"J_regressor": np.array([{}])})
-    with pytest.raises(FacelmError, match="no npz of plain arrays .*sparse matrices made dense"):
+    with pytest.raises(FacelmError, match="objects.npz: J_regressor holds no finite numbers"):
         load_rig(tmp_path / "objects.npz")
     nan = write_flame_npz(tmp_path / "nan.npz", v_template=np.full((COUNT, 3), np.nan))
     with pytest.raises(FacelmError, match="v_template holds no finite numbers"):

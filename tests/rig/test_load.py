@@ -5,13 +5,16 @@ import warnings
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from flame_files import COUNT, flame_arrays, write_flame_pkl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from facelm import FaceMotion
 from facelm.cli import main
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion.layout import ARKIT, SHAPES
-from facelm.rig import load_rig, write_glb
+from facelm.rig import BlendshapeRig, load_rig, write_glb
 from facelm.rig.load import rig_for
 from facelm.rig.parts import guess_groups
 
@@ -131,7 +134,7 @@ def test_masks_of_the_user_are_taken(head, tmp_path):
 def test_wrong_arrays_are_named(head, tmp_path):
     with pytest.raises(FacelmError, match=r"deltas \(52, 5261, 3\) for 51 names"):
         load_rig(save(tmp_path / "a.npz", head, SHAPES[1:]))
-    with pytest.raises(FacelmError, match="no finite numbers"):
+    with pytest.raises(FacelmError, match="no finite lengths"):
         load_rig(save(tmp_path / "b.npz", head, deltas=head.deltas * np.nan))
     with pytest.raises(FacelmError, match="move nothing"):
         load_rig(save(tmp_path / "c.npz", head, deltas=head.deltas * 0))
@@ -249,3 +252,37 @@ def test_bad_glb_files_are_one_sentence(glb, tmp_path):
         load_rig(tmp_path / "words.gltf")
     with pytest.raises(MissingFileError, match="no rig file"):
         load_rig(tmp_path / "absent.glb")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Small rig files of every kind, by their ending."""
+    folder = tmp_path_factory.mktemp("whole")
+    arrays = flame_arrays()
+    deltas = np.random.default_rng(0).normal(0, 0.01, (52, COUNT, 3)).astype(np.float32)
+    small = BlendshapeRig(arrays["v_template"], deltas, arrays["f"])
+    write_glb(FaceMotion(np.zeros((1, 55)), 25), folder / "rig.glb", small)
+    np.savez(folder / "rig.npz", names=SHAPES, vertices=small.rest, deltas=deltas, triangles=small.faces)
+    write_flame_pkl(folder / "rig.pkl")
+    return {path.suffix: path.read_bytes() for path in folder.iterdir()}
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ending=st.sampled_from([".glb", ".npz", ".pkl"]),
+    length=st.none() | st.floats(0, 1),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_files_are_a_rig_or_a_sentence(whole, tmp_path, ending, length, changes):
+    data = bytearray(whole[ending])
+    for place, byte in changes:
+        data[int(place**4 * (len(data) - 1))] = byte  # mostly near the start, where the structure is
+    if length is not None:
+        del data[int(length * len(data)) :]
+    path = tmp_path / f"rig{ending}"
+    path.write_bytes(data)
+    try:
+        load_rig(path)
+    except FacelmError as error:
+        assert str(path) in str(error) and "\n" not in str(error)

@@ -287,7 +287,7 @@ def test_convert_reads_and_writes_the_formats_of_others(here, shared):
     result = run("convert", shared / "data/speech_zh/1114_2_01.npz", "speech.csv", "--names", "facegood")
     assert "30 fps" in result.output and "FACEGOOD" in result.stderr
     assert FaceMotion.load("speech.csv").channel("JawOpen").max() > 0.5
-    assert "ends in .npz" in refused("convert", "take.csv", "take.gif", "--dialect", "vhap")
+    assert "vhap" in refused("convert", "take.csv", "take.npz", "--dialect", "vhap")
 
 
 def test_names_and_rate_of_files_that_do_not_say_them(here):
@@ -310,7 +310,7 @@ def test_missing_files_and_wrong_endings(model, here):
     assert "no.csv" in refused("convert", "no.csv", "a.npz")
     assert "no.csv" in refused("info", "no.csv")
     (here / "take.txt").write_text("hello")
-    assert ".csv, .csv.gz, .json, .npz" in refused("info", "take.txt")
+    assert "it reads CSV, JSON, glTF" in refused("info", "take.txt")
     assert ".glb" in refused("convert", "take.csv", "take.obj")
     assert ".mp4, .gif, .png" in refused("render", "take.csv", "--out", "take.csv")
     assert ".glb" in refused("animate", "smile", "--model", model, "--out", "a.txt")

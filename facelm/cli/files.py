@@ -1,12 +1,12 @@
 """Verbs that need no model: convert and render."""
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from facelm.cli.common import SHORT_ROWS, about, load_head, output
-from facelm.errors import FacelmError
 
 if TYPE_CHECKING:
     from facelm.motion import FaceMotion
@@ -55,7 +55,7 @@ def render(file: str, out: str, rig: str | None, **reading: Any) -> None:
 @click.argument("file")
 @click.argument("out")
 @click.option("--fps", type=float, help="Resample to so many frames a second (anti-aliased).")
-@click.option("--dialect", help="The kind of .npz to write for FLAME layouts: diffposetalk, artalk or vhap.")
+@click.option("--dialect", help="The tool a FLAME motion is for: diffposetalk, artalk or vhap.")
 @click.option("--rig", metavar="FILE", help="The head of .glb, films and pictures; facelm's own without.")
 @_reading
 def convert(file: str, out: str, fps: float | None, dialect: str | None, rig: str | None, **reading: Any) -> None:
@@ -74,21 +74,20 @@ def convert(file: str, out: str, fps: float | None, dialect: str | None, rig: st
       facelm convert take.csv take.npz --map arkit_to_flame.npz --dialect diffposetalk
     """
     from facelm.motion import save_motion
-    from facelm.motion.formats import beat
     from facelm.rig.export import ENDINGS, export
 
     motion = _load(file, **reading)
     if fps is not None:
         motion = motion.resample(fps)
     with output(out, sorted({*ENDINGS, *SAVED})) as temporary:
-        if out.lower().endswith(SAVED):
-            save_motion(motion, temporary, dialect)
-        elif dialect:
-            raise FacelmError(f"{out}: --dialect {dialect} is a kind of .npz; choose an output that ends in .npz")
+        if dialect or out.lower().endswith(SAVED):
+            with warnings.catch_warnings(record=True) as lost:
+                warnings.simplefilter("always")
+                save_motion(motion, temporary, dialect)
+            for warning in lost:
+                click.echo(f"facelm: {warning.message}", err=True)
         else:
             export(motion, temporary, load_head(rig))
-    if out.lower().endswith(".json") and (lost := beat.lost(motion)):
-        click.echo(f"facelm: BEAT JSON has no place for {', '.join(lost)}, which move in {file}", err=True)
     click.echo(f"{out}: {about(motion)}")
 
 

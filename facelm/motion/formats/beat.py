@@ -4,6 +4,7 @@ The names are MediaPipe's and Apple's without tongueOut, in alphabetical order; 
 """
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,15 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
 
 
 def write(motion: FaceMotion, path: Path) -> None:
-    """Write the 51 shapes, exactly; tongueOut, angles, timecode and metadata have no place in the format.
+    """Write the 51 shapes, exactly; a further field fps keeps rates that times alone would round.
 
-    Layouts without these shapes raise FacelmError. A further field fps keeps rates that times alone would round.
+    tongueOut, angles, timecode and metadata have no place in the format; a warning names those that move. Layouts
+    without the shapes raise FacelmError.
     """
     motion = motion.to(ARKIT)
+    lost = [name for name in ARKIT.names if name not in NAMES and motion.channel(name).any()]
+    if lost:
+        warnings.warn(f"BEAT JSON has no place for {', '.join(lost)}, which move in this motion", stacklevel=3)
     values = motion.values[:, motion.layout.indices(NAMES)]
     frames = [
         {"weights": [float(str(value)) for value in row], "time": float(time), "rotation": []}
@@ -70,12 +75,6 @@ def write(motion: FaceMotion, path: Path) -> None:
     ]
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"names": list(NAMES), "fps": motion.fps, "frames": frames}), encoding="utf-8")
-
-
-def lost(motion: FaceMotion) -> tuple[str, ...]:
-    """The channels that move in a motion and that `write` leaves out."""
-    motion = motion.to(ARKIT)
-    return tuple(name for name in ARKIT.names if name not in NAMES and motion.channel(name).any())
 
 
 def _weights(path: Path, index: int, frame: Any, count: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from facelm.errors import FacelmError
 from facelm.motion.formats import ReadOptions
+from facelm.motion.formats.gaps import interpolate, missing_between
 from facelm.motion.names import load_names, match
 from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
@@ -92,9 +93,11 @@ def as_motion(rows: NamedRows, options: ReadOptions) -> tuple[FaceMotion, LoadRe
     if options.short_rows != "drop":
         if positions[-1] - positions[0] > max(MAX_FRAMES, 20 * len(values)):
             raise FacelmError(f"{path} would have {positions[-1]:.0f} frames for {len(values)} rows; check its times")
-        values = _fill(positions - positions[0], values)
+        positions = positions - positions[0]
         if on_grid:
-            holes = _holes(np.rint(positions - positions[0]).astype(np.int64))
+            holes = missing_between(positions.astype(np.int64))
+        if holes or not on_grid:
+            values = interpolate(positions, values)
     report = LoadReport(
         path=str(path),
         rows=len(rows.values),
@@ -198,17 +201,3 @@ def _grid(rows: NamedRows, seconds: np.ndarray) -> tuple[Fraction, np.ndarray, b
     if grid.frames is not None:
         return grid.rate, grid.frames.astype(np.float64), True
     return grid.rate, seconds * float(grid.rate), False
-
-
-def _fill(positions: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values (R, D) at frame positions (R,) from 0, as frames 0, 1, ... up to the last: float32 (T, D)."""
-    frames = np.arange(int(np.floor(positions[-1] + 1e-6)) + 1)
-    if len(frames) == len(positions) and np.array_equal(frames, positions):
-        return values
-    return np.stack([np.interp(frames, positions, column) for column in values.T], axis=1).astype(np.float32)
-
-
-def _holes(frames: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """(first, end) of the frames that are missing between increasing frame numbers."""
-    after = np.flatnonzero(np.diff(frames) > 1)
-    return tuple((int(frames[i]) + 1, int(frames[i + 1])) for i in after)

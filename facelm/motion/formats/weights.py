@@ -8,7 +8,6 @@ import csv
 import gzip
 import io
 import re
-import zipfile
 import zlib
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,7 +17,8 @@ import numpy as np
 
 from facelm.errors import FacelmError
 from facelm.motion.formats import ReadOptions
-from facelm.motion.formats.arrays import read_npz
+from facelm.motion.formats.arrays import npz_names, read_npz
+from facelm.motion.formats.pickles import MAX_BYTES
 from facelm.motion.formats.rows import RADIANS, NamedRows, as_motion, decode, time_unit
 from facelm.motion.names import NameTable, best_table, known_names, load_names
 from facelm.motion.report import LoadReport
@@ -49,11 +49,7 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 def sniff(path: Path, head: bytes) -> bool:
     """Whether it is an npz of weights and names, a Face Cap recording or a text table that may name blendshapes."""
     if head.startswith(b"PK"):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return {"weights.npy", "names.npy"} <= set(archive.namelist())
-        except (zipfile.BadZipFile, OSError, ValueError):
-            return False
+        return {"weights", "names"} <= set(npz_names(path))
     if b"\0" in head or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
         return False
     if _is_face_cap(head):
@@ -74,10 +70,7 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     if raw.startswith(b"PK"):
         return as_motion(_npz(path), options)
     if raw.startswith(b"\x1f\x8b"):
-        try:
-            raw = gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error) as error:
-            raise FacelmError(f"{path} is a damaged gzip file ({error}); get or export it again") from error
+        raw = _unpacked(path, raw)
     text = decode(path, raw)
     table = None if options.names is None else load_names(options.names)
     try:
@@ -85,6 +78,17 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     except csv.Error as error:
         raise FacelmError(f"{path} is no CSV text ({error}); export it again") from None
     return as_motion(rows, options)
+
+
+def _unpacked(path: Path, raw: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as packed:
+            content = packed.read(MAX_BYTES + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise FacelmError(f"{path} is a damaged gzip file ({error}); get or export it again") from error
+    if len(content) > MAX_BYTES:
+        raise FacelmError(f"{path} holds over {MAX_BYTES:,} bytes of text; split it")
+    return content
 
 
 # ---------------------------------------------------------------- CSV
@@ -305,7 +309,7 @@ def _face_cap(path: Path, text: str) -> NamedRows:
 
 
 def _npz(path: Path) -> NamedRows:
-    arrays = read_npz(path)
+    arrays = read_npz(path, ("weights", "names", "fps"))
     weights, names = arrays["weights"], arrays["names"]
     if names.ndim != 1 or weights.ndim != 2 or weights.shape[1] != len(names) or weights.dtype.kind not in "fiu":
         raise FacelmError(

@@ -9,7 +9,7 @@ anybody's folder: `take.csv` with `take.wav` and `take.txt` beside it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,15 +23,17 @@ from facelm.corpus.readers import (
     facegood,
     m2f_d,
     mead,
+    mmface4d,
     mmhead,
     multiface,
     open3dfacevid,
     ravdess,
     takes,
     tfhp,
+    vocaset,
 )
-from facelm.corpus.readers.fields import PEOPLE, TABLE, enrich, table_rows
-from facelm.corpus.readers.sides import sound_notes, sound_seconds
+from facelm.corpus.readers.fields import enrich, table_rows
+from facelm.corpus.readers.sides import PEOPLE, TABLE, sound_notes, sound_seconds
 from facelm.corpus.readers.take import OnError, Reader, Remark, SkipReport, Sound, Take, write_remarks
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion import FaceMotion, LoadReport
@@ -55,6 +57,7 @@ __all__ = [
 READERS: tuple[Reader, ...] = (
     mmhead,
     tfhp,
+    vocaset,
     beat2,
     celebv_hq,
     celebv_text,
@@ -62,6 +65,7 @@ READERS: tuple[Reader, ...] = (
     open3dfacevid,
     mead,
     cavfa,
+    mmface4d,
     m2f_d,
     facegood,
     ravdess,
@@ -107,6 +111,7 @@ def iterate(
     reader: str | None = None,
     on_error: OnError = "skip",
     report: SkipReport | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Iterator[Take]:
     """Every take of a folder, in a stable order, without loading motions.
 
@@ -118,6 +123,7 @@ def iterate(
         reader: the NAME of its reader; found by the folder's layout when None.
         on_error: "stop" raises the first error; "skip" writes it into the report and goes on.
         report: where what was left out is written down; its own `on_error` counts when it is given.
+        options: said of every take as if it stood in labels.csv: {"fps": "30"}, {"rig": "flame.pkl", "onto": "rig"}.
 
     Raises:
         FacelmError: no reader fits, nothing can be read, or (on_error "stop") a take cannot be read.
@@ -133,6 +139,8 @@ def iterate(
             continue
         seen.add(take.id)
         try:
+            if options:
+                take = enrich(take, options, "options")
             for row in (labels.pop(take.id, None), people.get(take.subject)):
                 take = take if row is None else enrich(take, row.fields, row.where)
         except FacelmError as error:
@@ -155,7 +163,7 @@ def load_take(take: Take) -> tuple[FaceMotion, LoadReport]:
     """
     motion, report = reader_named(take.dataset).load(take)
     notes = report.notes
-    if take.audio is not None and take.audio.is_file():
+    if take.audio is not None and take.part is None:
         notes += sound_notes(sound_seconds(take.audio), motion, take.audio.name)
     return motion, replace(report, notes=notes)
 

@@ -14,8 +14,6 @@ from facelm.corpus.readers.take import Take
 from facelm.describe.annotations import Annotations
 from facelm.errors import FacelmError
 
-TABLE = "labels.csv"  # a row a take
-PEOPLE = "subjects.csv"  # a row a person
 _LISTS = {"emotion": "emotions", "emotions": "emotions", "action": "actions", "actions": "actions"}
 _LISTS |= dict.fromkeys(("text", "texts", "caption", "captions"), "texts")
 _ANNOTATED = ("action", "emotion", "expression", "head_pose", "scenarios", "summary")

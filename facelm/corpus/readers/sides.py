@@ -14,6 +14,7 @@ from facelm.corpus.readers.take import SPLITS, Sound, Take
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion import FaceMotion, LoadReport, load_motion
 
+TABLE, PEOPLE = "labels.csv", "subjects.csv"  # a row a take, a row a person: in the uppermost folder of any data set
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 MOTIONS = (
     ".csv",
@@ -181,7 +182,9 @@ def motions_below(root: Path) -> Iterator[Path]:
             folders.clear()
             yield Path(folder)
             continue
-        yield from (Path(folder, name) for name in sorted(files) if name.lower().endswith(MOTIONS) and name[0] != ".")
+        for name in sorted(files):
+            if name.lower().endswith(MOTIONS) and name not in (TABLE, PEOPLE) and not name.startswith("."):
+                yield Path(folder, name)
 
 
 def inside(root: Path, motion: Path) -> str:

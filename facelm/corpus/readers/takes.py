@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from facelm.corpus.readers.fields import PEOPLE, TABLE, Row, enrich, table_rows
-from facelm.corpus.readers.sides import MOTIONS, SOUNDS, load_file, load_sound, read_json, read_lines
+from facelm.corpus.readers.fields import Row, enrich, table_rows
+from facelm.corpus.readers.sides import MOTIONS, PEOPLE, SOUNDS, TABLE, load_file, load_sound, read_json, read_lines
 from facelm.corpus.readers.take import SkipReport, Take
 from facelm.corpus.readers.textgrid import transcript
 from facelm.errors import FacelmError

@@ -12,6 +12,11 @@ from facelm.corpus.readers import SkipReport, iterate, load_take
 from facelm.errors import FacelmError
 
 
+WITH_SOUND = [name for name, tree in TREES.items() if tree.sound]
+WITH_WORDS = [name for name, tree in TREES.items() if tree.words]
+WITH_RATES = ["takes", "beat", "beat2", "facegood", "3d-cavfa"]  # whose files state their rate
+
+
 @pytest.fixture(params=TREES)
 def tree(request):
     return TREES[request.param]
@@ -117,9 +122,8 @@ def test_ten_minutes(tree, root):
     assert take.audio is None or any("shorter than the motion" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("tree", WITH_WORDS, indirect=True)
 def test_text_that_is_not_utf8(tree, root):
-    if not tree.words:
-        pytest.skip("this data set has no words beside its motions")
     path = root / tree.words
     path.write_bytes(path.read_bytes() + "Müller\n".encode("latin-1"))
     with pytest.raises(FacelmError, match=rf"{path.name} line \d+ is not UTF-8"):
@@ -133,28 +137,25 @@ def test_text_that_is_not_utf8(tree, root):
         assert len(takes) == len(tree.ids) - report.count() and report.count() >= (path.name != "train.txt")
 
 
+@pytest.mark.parametrize("tree", WITH_SOUND, indirect=True)
 def test_sound_shorter_than_the_motion(tree, root):
     take = first_of(tree, root)
-    if take.audio is None:
-        pytest.skip("this data set has no sound")
     wav(take.audio, 1.2)
     _, report = load_take(take)
     assert any("0.80 s shorter than the motion (1.20 s against 2.00 s)" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("tree", WITH_SOUND, indirect=True)
 def test_damaged_sound(tree, root):
     take = first_of(tree, root)
-    if take.audio is None:
-        pytest.skip("this data set has no sound")
     for content in (b"", b"RIFF\x24\x00\x00\x00WAVE", b"no sound at all"):
         take.audio.write_bytes(content)
         refused(take, take.audio.name)
 
 
+@pytest.mark.parametrize("tree", WITH_SOUND, indirect=True)
 def test_missing_pair(tree, root):
     take = first_of(tree, root)
-    if take.audio is None:
-        pytest.skip("this data set has no sound")
     take.audio.unlink()
     report = SkipReport()
     alone = next(found for found in iterate(root, report=report) if found.id == take.id)
@@ -170,10 +171,9 @@ def test_motion_that_is_gone(tree, root):
     refused(take, take.motion.name)
 
 
+@pytest.mark.parametrize("tree", WITH_RATES, indirect=True)
 def test_mixed_rates_in_one_data_set(tree, root):
     """Takes at 30 and at 60 fps may stand side by side where the files say their rate."""
-    if tree.write.__name__ not in ("livelink", "beat_json", "beat2_npz", "facegood_npz"):
-        pytest.skip("the files of this data set state no rate")
     take = first_of(tree, root)
     tree.write(take.motion, curves(60, tree.width), 30)
     rates = {found.id: load_take(found)[0].fps for found in iterate(root)}

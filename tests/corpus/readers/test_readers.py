@@ -97,6 +97,13 @@ def test_a_reader_can_be_named(tmp_path):
         list(iterate(root, reader="beat"))
 
 
+def test_tables_are_no_takes(tree, root):
+    for name in ("labels.csv", "subjects.csv"):
+        if not (root / name).exists():
+            (root / name).write_text("take,syncnet\n" if name == "labels.csv" else "subject,gender\n")
+    assert [take.id for take in iterate(root, on_error="stop")] == list(tree.ids)
+
+
 def test_tables_add_to_any_data_set(tmp_path):
     root = TREES["beat"].make(tmp_path)
     (root / "labels.csv").write_text("take,syncnet,emotion\n1_wayne_0_9_9,3.5,happy\nnobody,1,sad\n")

@@ -3,6 +3,7 @@
 import click
 
 from facelm import __version__
+from facelm.cli.card import card
 from facelm.cli.chat import chat
 from facelm.cli.clean import clean
 from facelm.cli.corpus import corpus
@@ -48,5 +49,5 @@ def main() -> None:
     """
 
 
-for verb in (animate, base, chat, clean, convert, corpus, describe, evaluate, info, merge, render):
+for verb in (animate, base, card, chat, clean, convert, corpus, describe, evaluate, info, merge, render):
     main.add_command(verb)

@@ -24,7 +24,7 @@ from facelm.corpus.duplicates import Signature, near_duplicates, signature
 from facelm.corpus.filters import PAPER, Filter, SyncConfidence, refuse
 from facelm.corpus.protocols import assign, split_of, split_of_clip
 from facelm.corpus.readers import OnError, Remark, SkipReport, Take, iterate, write_remarks
-from facelm.corpus.schema import SPLITS, table
+from facelm.corpus.schema import SPLITS, frames, table
 from facelm.corpus.shards import CorpusWriter, refuse_full, save_note, versions
 from facelm.corpus.sources import CORPUS, Rows, Source, Takes, digests, find_sources, read_rows, row_chunks, take_chunks
 from facelm.corpus.unfinished import Unfinished, finished, write_chunk
@@ -124,7 +124,7 @@ def build(
     report = SkipReport(config.on_error)
     found = find_sources(sources, config.reader, config.weights)
     chunks = _chunks(found, config, report)
-    arguments = {"sources": list(map(str, sources)), **asdict(config), "weights": dict(config.weights)}
+    arguments = {"sources": [source.name for source in found], **asdict(config), "weights": dict(config.weights)}
     inputs = digests(chunks)
     if (note := finished(out, arguments, inputs["inputs"])) is None:
         refuse_full(out)
@@ -236,12 +236,9 @@ def _rows_of_corpus(chunk: Rows, said: dict[str, list[Any]]) -> Iterator["Table"
     for first, end in zip(borders, borders[1:], strict=False):
         made = all_rows.slice(first, end - first)
         layout = made["layout"][0].as_py()
-        flat = made["values"].combine_chunks().flatten().flatten().to_numpy()
-        frames = sum(map(len, made["values"]))
-        if not frames or len(flat) % frames:
-            raise FacelmError(f"{chunk.source.path}: the values of {names[first][1]} are no frames of equal width")
+        values = np.concatenate(list(frames(made["values"])))
         splits = [chunk.split] * len(made)
-        yield _said(names[first][1], splits, made, flat.reshape(frames, -1), layout, said)
+        yield _said(names[first][1], splits, made, values, layout, said)
 
 
 def _said(

@@ -17,7 +17,7 @@
 Corpora written before the columns from `dataset` on existed are read with nulls in them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -100,14 +100,29 @@ def _nested(cells: list[Any]) -> Any:
     """Motions (T, D) as one array of lists of lists, without making Python numbers of them."""
     import pyarrow as pa
 
-    frames = [np.asarray(cell, np.float32) for cell in cells]
-    if any(cell.ndim != 2 for cell in frames):
+    found = [np.asarray(cell, np.float32) for cell in cells]
+    if any(cell.ndim != 2 for cell in found):
         raise ValueError("values must be numbers of shape (frames, channels)")
-    widths = np.repeat([cell.shape[1] for cell in frames], [len(cell) for cell in frames])
+    widths = np.repeat([cell.shape[1] for cell in found], [len(cell) for cell in found])
     inner = np.concatenate([[0], np.cumsum(widths)]).astype(np.int32)
-    outer = np.concatenate([[0], np.cumsum([len(cell) for cell in frames])]).astype(np.int32)
-    flat = np.concatenate([cell.ravel() for cell in frames]) if frames else np.zeros(0, np.float32)
+    outer = np.concatenate([[0], np.cumsum([len(cell) for cell in found])]).astype(np.int32)
+    flat = np.concatenate([cell.ravel() for cell in found]) if found else np.zeros(0, np.float32)
     return pa.ListArray.from_arrays(outer, pa.ListArray.from_arrays(inner, flat))
+
+
+def frames(column: Any) -> Iterator[np.ndarray]:
+    """The values (T, D) of each row of a `values` column of pyarrow, without making Python numbers of them.
+
+    Raises FacelmError where the frames of a row differ in width, naming the row by its place.
+    """
+    for chunk in getattr(column, "chunks", [column]):
+        outer, inner = chunk.offsets.to_numpy(), chunk.values.offsets.to_numpy()
+        flat = chunk.values.values.to_numpy()
+        for row, (first, end) in enumerate(zip(outer, outer[1:], strict=False)):
+            widths = np.diff(inner[first : end + 1])
+            if not len(widths) or (widths != widths[0]).any():
+                raise FacelmError(f"the values of row {row} are no frames of equal width; make the corpus anew")
+            yield flat[inner[first] : inner[end]].reshape(end - first, widths[0])
 
 
 def motion(row: Mapping[str, Any]) -> FaceMotion:

@@ -81,7 +81,8 @@ def _timecode(motion: "FaceMotion") -> str:
     from facelm.motion.timecode import TICKS, format_timecode
 
     assert motion.start is not None
-    return f"starts at {format_timecode(round(motion.start * TICKS))} (frames of 1/60 s)"
+    drop = motion.metadata.get("timecode_style") == "drop-frame"
+    return f"starts at {format_timecode(round(motion.start * TICKS), drop)} (frames of 1/{'59.94' if drop else '60'} s)"
 
 
 def _mended(report: "LoadReport") -> str:

@@ -140,7 +140,8 @@ def _folder(path: Path, wanted: Collection[str]) -> Held:
         return Held("folder", arrays, tuple(file.stem for file in files if file.stem not in wanted))
     if folders := frame_folders(path, wanted):
         return _frames(path, "folder", [(number, _npys(folder, wanted)) for number, folder in folders], wanted)
-    return _frames(path, "folder", [(number, read_npz(file, wanted)) for number, file in frame_files(path)], wanted)
+    numbered = [(number, dict.fromkeys(npz_names(file)) | read_npz(file, wanted)) for number, file in frame_files(path)]
+    return _frames(path, "folder", numbered, wanted)
 
 
 def _npys(folder: Path, wanted: Collection[str]) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
         tool, layout, values = _alone(path, held)
         fps, identity, notes = USUAL_FPS, *_identity(path, held.arrays.get("shape"))
     else:
-        tool, layout, fps = dialect.name, _layout(dialect, held), dialect.fps
+        emoca = kind == "folder" and dialect.expression == "exp"  # whose arrays have the names of DECA's
+        tool, fps = ("EMOCA", None) if emoca else (dialect.name, dialect.fps)
+        layout = _layout(dialect, held)
         values = _values(path, dialect, layout, held)
         identity, notes = _identity(path, held.arrays.get(str(dialect.identity)))
         notes = [*_notes(dialect, held, layout), *notes]
@@ -147,12 +149,11 @@ def _flat(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     """An array (T, D), (T, 1, D), (1, T, D) or of one frame (D,) as (T, D)."""
     if array.dtype.kind not in "biuf":
         raise FacelmError(f"{path}: {name} holds words rather than numbers")
-    if array.ndim == 3 and array.shape[0] == 1:
-        array = array[0]
-    array = array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
     if not array.size:
         raise FacelmError(f"{path}: {name} is empty; there is no frame in this take")
-    return array
+    if array.ndim == 3 and array.shape[0] == 1:
+        array = array[0]
+    return array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
 
 
 def _check_width(path: Path, name: str, array: np.ndarray, width: int) -> None:

@@ -38,7 +38,7 @@ from facelm.motion.timecode import (
 
 DIALECT = "Live Link Face CSV"
 SHORT_ROWS = ("bridge", "drop", "refuse")
-DROP = "drop-frame"  # the metadata `timecode` of motions with drop-frame timecodes
+DROP = "drop-frame"  # the metadata `timecode_style` of motions with drop-frame timecodes
 DROP_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 MAX_GAP_S = 60.0  # a longer hole is two takes in one file rather than a loss of tracking
 MAX_BACKWARD_ROWS = 60  # on end: a second take in the same file rather than a stream that repeats frames
@@ -98,7 +98,7 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
         notes=table.notes,
     )
     start = Fraction(int(ticks[0] % day), TICKS)
-    metadata = {"timecode": DROP} if table.drop else {}
+    metadata = {"timecode_style": DROP} if table.drop else {}
     return FaceMotion(values, grid.rate, LIVELINK, start=start, metadata=metadata), report
 
 
@@ -120,7 +120,7 @@ def write(motion: FaceMotion, path: Path) -> None:
 def _write_rows(motion: FaceMotion, times: np.ndarray, out: io.IOBase) -> None:
     text = io.TextIOWrapper(out, encoding="utf-8", newline="")  # type: ignore[type-var]
     text.write(",".join(("Timecode", "BlendShapeCount", *motion.layout.names)) + "\n")
-    drop = motion.metadata.get("timecode") == DROP and motion.rate in DROP_RATES
+    drop = motion.metadata.get("timecode_style") == DROP and motion.rate in DROP_RATES
     for tick, row in zip(times, motion.values, strict=True):
         text.write(f"{format_timecode(int(tick), drop)},{motion.layout.width},{','.join(map(_decimal, row))}\n")
     text.flush()

@@ -56,7 +56,7 @@ def test_drop_frame_timecodes_survive(tmp_path, count):
     motion = take(200, fps)
     got, report = load_rows(with_timecodes(rows_of(motion, tmp_path), labels), tmp_path)
     assert got.rate == motion.rate and np.array_equal(got.values, motion.values) and not report.mended
-    assert got.start == Fraction(times[0], TICKS) and got.metadata == {"timecode": "drop-frame"}
+    assert got.start == Fraction(times[0], TICKS) and got.metadata == {"timecode_style": "drop-frame"}
     assert bool(report.notes) == (count == 30)
     got.save(tmp_path / "again.csv")
     first = (tmp_path / "again.csv").read_text().splitlines()[1].split(",")[0]
@@ -74,7 +74,7 @@ def test_drop_frame_timecodes_survive(tmp_path, count):
 )
 def test_drop_frame_round_trips_anywhere_in_the_day(tmp_path_factory, number, frames, fps):
     start = Fraction(number * DROP_FRAME, TICKS)
-    motion = FaceMotion(np.zeros((frames, 61)), fps, "livelink", start=start, metadata={"timecode": "drop-frame"})
+    motion = FaceMotion(np.zeros((frames, 61)), fps, "livelink", start=start, metadata={"timecode_style": "drop-frame"})
     path = tmp_path_factory.mktemp("drop") / "take.csv"
     motion.save(path)
     again, report = load_motion(path)

@@ -20,6 +20,7 @@ from facelm.describe.speech import SPEECH_UNITS, held_through_speech, talking
 from facelm.describe.tracks import COLUMNS, FPS, GAZE_DIRECTIONS, SHORTEST_REST, Tracks, resting, smoothed, tracks
 from facelm.describe.units import UNITS
 from facelm.motion import FaceMotion
+from facelm.motion.retarget import LinearMap
 
 SHORTEST_UNIT = 0.2  # s
 SHORTEST_GAZE = 0.2  # s
@@ -112,16 +113,20 @@ class Timeline:
         return shared > 0 and shared >= 0.5 * min(a.seconds, b.seconds)
 
 
-def timeline(motion: FaceMotion, rest: np.ndarray | None = None) -> Timeline:
+def timeline(motion: FaceMotion, rest: np.ndarray | None = None, to_arkit: LinearMap | None = None) -> Timeline:
     """What a motion shows, and when.
 
     Args:
         motion: layout arkit or livelink, any fps; measured at 25 fps, so times are within 0.04 s. Of FLAME layouts
-            only head, jaw opening and blinks are read; carry motion of another rig to arkit first, by a map
-            (facelm.motion.retarget) or by fitting its vertices (facelm.rig.fit).
+            only head, jaw opening and blinks are read without a map. Vertices of a rig are fitted on the default head
+            first (`facelm.rig.fit.fit`), which makes them such a motion.
         rest: the person's resting face, arkit values (55,), subtracted first. None: `resting(motion)`, which is zeros
             under 20 s. It is best computed from all takes of a person; pass zeros to measure against the rig's rest.
+        to_arkit: a map from the motion's layout to arkit, applied first; `describe.carried.levelled` makes one that
+            was fitted between two rigs fit for this.
     """
+    if to_arkit is not None:
+        motion = to_arkit.apply(motion)
     return read(tracks_at_rest(motion, rest), motion.seconds)
 
 

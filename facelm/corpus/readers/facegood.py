@@ -68,16 +68,27 @@ def load(take: Take) -> tuple[FaceMotion, LoadReport]:
     """The motion in the layout arkit."""
     if "names" not in take.extra:
         return load_motion(take.motion, names=TABLE, fps=FPS)
-    names = [str(name) for name in _array(Path(take.extra["names"]), "U")]
+    names = _names(Path(take.extra["names"]))
     weights = _array(take.motion, "fiu")
     if weights.ndim != 2 or weights.shape[1] != len(names):
         raise FacelmError(f"{take.motion} has the shape {weights.shape}, but {NAMES} has {len(names)} names")
     if not np.isfinite(weights).all():
         frame, column = np.argwhere(~np.isfinite(weights))[0]
         raise FacelmError(f"{take.motion}: {names[column]} in frame {frame} is {weights[frame, column]}; mend the file")
-    motion = FaceMotion(load_names(TABLE).apply(weights, names), FPS, ARKIT)
+    try:
+        motion = FaceMotion(load_names(TABLE).apply(weights, names), FPS, ARKIT)
+    except FacelmError as error:
+        raise FacelmError(f"{take.motion}: {error}") from error
     notes = (f"the names were read with the table {TABLE}.",)
     return motion, LoadReport(str(take.motion), len(motion), motion.fps, dialect="FACEGOOD weights", notes=notes)
+
+
+def _names(path: Path) -> list[str]:
+    found = _array(path, "U")
+    codes = np.frombuffer(found.tobytes(), found.dtype.byteorder + "u4")  # a damaged file may hold what is no character
+    if found.ndim != 1 or (codes > 0x10FFFF).any():
+        raise FacelmError(f"{path} holds no list of names; get it again")
+    return [str(name) for name in found]
 
 
 def _array(path: Path, kinds: str) -> np.ndarray:

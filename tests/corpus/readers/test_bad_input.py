@@ -11,7 +11,6 @@ from trees import TREES, curves, wav
 from facelm.corpus.readers import SkipReport, iterate, load_take
 from facelm.errors import FacelmError
 
-
 WITH_SOUND = [name for name, tree in TREES.items() if tree.sound]
 WITH_WORDS = [name for name, tree in TREES.items() if tree.words]
 WITH_RATES = ["takes", "beat", "beat2", "facegood", "3d-cavfa"]  # whose files state their rate

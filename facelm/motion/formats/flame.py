@@ -132,7 +132,7 @@ def _values(path: Path, dialect: Dialect, layout: Layout, held: Held) -> np.ndar
         raise FacelmError(
             f"{path}: {dialect.expression} has {expression.shape[1]} columns, but FLAME has at most 100 expressions"
         )
-    values = np.zeros((len(expression), layout.width), dtype=np.float32)
+    values = np.zeros((len(expression), layout.width))
     values[:, : expression.shape[1]] = expression
     for joint, (array, first) in dialect.joints.items():
         if array in parts:

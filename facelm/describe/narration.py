@@ -117,11 +117,15 @@ class Narrator:
                     break
 
     def _paragraph(self, groups: list[list[Moment]], dropped: list[Moment], head: bool, bare: bool) -> str:
-        sentences = [] if head or bare else self._talk()
-        if not groups and not sentences:
+        spans = () if head or bare else self.timeline.talking
+        if not groups and not spans:
             return self._rest(head)
+        sentences: list[str] = []
         reached = 0.0
         for index, group in enumerate(groups):
+            if spans and spans[0][0] <= group[0].onset:
+                sentences.append(_linked(self.rng.choice(THEN) if sentences else "", self._talk()))
+                spans = ()
             if index == len(groups) - 1 and len(dropped) > 2 and index:
                 sentences.append(self._between(dropped, head))
             link = self._link(index, len(groups), group, groups[index - 1] if index else None, reached)
@@ -132,6 +136,8 @@ class Narrator:
             else:
                 sentences.append(_linked(link, words))
             reached = max([reached, *(moment.offset for moment in group)])
+        if spans:
+            sentences.append(_linked(self.rng.choice(THEN) if sentences else "", self._talk()))
         return " ".join(_sentence(words) for words in sentences)
 
     def _link(self, index: int, count: int, group: list[Moment], before: list[Moment] | None, reached: float) -> str:
@@ -274,15 +280,13 @@ class Narrator:
             return rng.choice(SHORT)
         return rng.choice(HELD[who == "many"]) if seconds > 2 else ""
 
-    def _talk(self) -> list[str]:
-        """A sentence about talking, if there is any."""
+    def _talk(self) -> str:
+        """A sentence about talking."""
         spans = self.timeline.talking
-        if not spans:
-            return []
         rng, seconds = self.rng, self.timeline.seconds
         subject = self._subject()
         if sum(end - begin for begin, end in spans) >= TALKS_THROUGHOUT * seconds:
-            return [f"{subject} {rng.choice(TALKS)} {rng.choice(THROUGHOUT)}{self._owned(rng.choice(('', *TALK)))}"]
+            return f"{subject} {rng.choice(TALKS)} {rng.choice(THROUGHOUT)}{self.persona.own(rng.choice(('', *TALK)))}"
         begin, end = spans[0][0], spans[-1][1]
         words = rng.choice(TALKS) if begin < 0.5 else rng.choice(STARTS_TALK)
         if len(spans) > 1:
@@ -290,11 +294,8 @@ class Narrator:
         if end < seconds - 0.6 and rng.random() < 0.7:
             words += f" and later {rng.choice(ENDS_TALK)}"
         else:
-            words += self._owned(rng.choice(("", *TALK)))
-        return [f"{subject} {words}"]
-
-    def _owned(self, words: str) -> str:
-        return self.persona.own(words)
+            words += self.persona.own(rng.choice(("", *TALK)))
+        return f"{subject} {words}"
 
     def _rest(self, head: bool) -> str:
         rng = self.rng

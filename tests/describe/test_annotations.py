@@ -170,11 +170,11 @@ def test_what_is_written_can_be_read(category: str) -> None:
 
 def test_words_are_many() -> None:
     shown = [performed(seed, list(CATEGORIES)[seed % len(CATEGORIES)]) for seed in range(10)]
+    written = [annotate(t, random.Random(seed)) for t in shown for seed in range(200)]
     for field, least in (("action", 700), ("emotion", 600), ("expression", 1500), ("head_pose", 400), ("summary", 900)):
-        texts = {getattr(annotate(t, random.Random(seed)), field) for t in shown for seed in range(200)}
+        texts = {getattr(one, field) for one in written}
         assert len(texts) >= least, f"{field}: {len(texts)}"
-    scenarios = {text for t in shown for seed in range(200) for text in annotate(t, random.Random(seed)).scenarios}
-    assert len(scenarios) >= 3000
+    assert len({scenario for one in written for scenario in one.scenarios}) >= 3000
 
 
 def test_events_are_told_in_order_with_side_and_intensity() -> None:
@@ -259,3 +259,14 @@ def test_words_of_the_user_come_first() -> None:
     assert captions(GOOD, plan, rng, texts=("A nod.", "One nod."))[:2] == ["A nod.", "One nod."]
     assert captions(None, None, rng, texts=("A nod.",)) == ["A nod."] * 4
     assert prompts(None, None, rng) == []
+
+
+def test_talking_is_told_where_it_begins() -> None:
+    events = (Event(Fact("AU4", "both"), 0.9, 0.5, 0.8, 1.5), Event(Fact("AU12", "both"), 0.9, 5.0, 5.4, 6.0))
+    shown = Timeline(8.0, events, talking=((2.0, 4.0),))
+    for seed in range(40):
+        text = annotate(shown, random.Random(seed)).expression
+        talk = re.search("talk|speak|say something", text)
+        smile = re.search("smile|smirk|corner", text)
+        brows = re.search("brow", text)
+        assert brows and talk and smile and brows.start() < talk.start() < smile.start(), text

@@ -15,7 +15,7 @@ from facelm.motion.layout import SHAPES
 from facelm.motion.names import NameTable, best_table, load_names
 from facelm.rig.blendshape import BlendshapeRig
 from facelm.rig.flame import FlameRig, load_flame
-from facelm.rig.flame_model import WHERE
+from facelm.rig.flame_model import WHERE, flame_path
 from facelm.rig.gltf_head import read_head
 from facelm.rig.parts import guess_groups
 
@@ -66,7 +66,7 @@ def rig_for(layout: str) -> BlendshapeRig | FlameRig:
     """The rig that shows motions of a layout where none is given: the default head, loaded once, or for the layouts of
     FLAME that which $FACELM_FLAME names. Raises FacelmError saying what FLAME is where it is not set.
     """
-    return _flame_rig() if layout.startswith("flame") else default_rig()
+    return _flame_rig(flame_path()) if layout.startswith("flame") else default_rig()
 
 
 @lru_cache(maxsize=1)
@@ -76,12 +76,12 @@ def default_rig() -> BlendshapeRig:
 
 
 @lru_cache(maxsize=1)
-def _flame_rig() -> FlameRig:
-    return load_flame()
+def _flame_rig(path: Path) -> FlameRig:
+    return load_flame(path)
 
 
 def _kind(path: Path) -> str:
-    """ "flame", "gltf" or "npz", by the first bytes and the names of the arrays."""
+    """Which of "flame", "gltf" and "npz" the file is, by its first bytes and the names of its arrays."""
     if not path.is_file():
         if path.suffix == ".pkl":
             raise MissingFileError(f"there is no file {path}; {WHERE}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facelm.corpus.readers.sides import load_sound, sound_beside
+from facelm.corpus.readers.sides import load_sound, npz_names, sound_beside
 from facelm.corpus.readers.take import SkipReport, Take
 from facelm.describe.labels import Labels
 from facelm.errors import FacelmError, MissingFileError
@@ -35,10 +35,11 @@ sound = load_sound
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder holds bs_value/ and wav/, or takes of that name with their sound."""
-    return ((root / VALUES).is_dir() and (root / "wav").is_dir()) or any(
-        _TAKE.match(path.stem) and path.with_suffix(".wav").is_file() for path in root.glob("*.npz")
-    )
+    """Whether the folder holds bs_value/ and wav/, or nothing but takes of that name with their names and sound."""
+    if (root / VALUES).is_dir():
+        return (root / "wav").is_dir()
+    paths = sorted(root.glob("*.npz"))
+    return bool(paths) and all(_TAKE.match(path.stem) for path in paths) and {"weights", "names"} <= npz_names(paths[0])
 
 
 def takes(root: Path, report: SkipReport) -> Iterator[Take]:
@@ -55,7 +56,7 @@ def takes(root: Path, report: SkipReport) -> Iterator[Take]:
             motion=path,
             audio=audio,
             labels=Labels(actions=("talk",)),
-            subject="shirley",
+            subject=NAME,  # one talker
             extra={"language": "Chinese", "names": str(root / NAMES)} if values.is_dir() else {"language": "Chinese"},
             notes=() if audio else (f"there is no sound {name}.wav",),
         )

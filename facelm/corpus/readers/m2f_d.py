@@ -11,13 +11,12 @@ public tracker, in the folders its paper implies:
 A folder is recognised when its name is M2F-D or M2F_D.
 """
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from facelm.corpus.readers import takes as folder_of_takes
-from facelm.corpus.readers.sides import load_file, load_sound
+from facelm.corpus.readers.sides import load_file, load_sound, npz_names
 from facelm.corpus.readers.take import SkipReport, Take
 from facelm.describe.labels import NEUTRAL, emotion_name
 from facelm.describe.units import EMOTIONS
@@ -55,18 +54,9 @@ def load(take: Take) -> tuple[FaceMotion, LoadReport]:
     try:
         return load_file(take)
     except FacelmError:
-        if _CODES & _arrays(take.motion):
+        if _CODES & npz_names(take.motion):
             raise FacelmError(
                 f"{take.motion} holds codes of GNPFA, which only that network turns into a face; "
                 "track the videos with a public tracker (SMIRK, EMOCA) and read its files"
             ) from None
         raise
-
-
-def _arrays(path: Path) -> set[str]:
-    """The names of the arrays in an npz file; none where it is not one."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy") for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile):
-        return set()

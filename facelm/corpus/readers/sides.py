@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,12 @@ def plain_number(value: str, where: str) -> float:
     if not math.isfinite(number):
         raise FacelmError(f"{where}: {value} is not a finite number")
     return number
+
+
+def npz_names(path: Path) -> set[str]:
+    """The names of the arrays in an npz file; none where it is not one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return set()

@@ -14,6 +14,7 @@ The data base holds pickles, which are read without running anything in them, an
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,21 @@ def takes(root: Path, report: SkipReport) -> Iterator[Take]:
     base = _base(root)
     splits = _splits(base or root)
     if base is not None:
-        for key in _keys(base):
-            person = key.partition("/")[0]
-            yield Take(key, NAME, base, key, audio=base, subject=person, split=splits.get(key))
-        return
-    for path in sorted((root / "FLAME_coeffs").glob("*/*.npz")):
-        person, video = path.parent.name, path.stem
-        key = f"{person}/{int(video):03d}" if video.isdigit() else f"{person}/{video}"
-        audio = sound_beside(root / "audio" / person, video)
-        notes = () if audio else (f"there is no sound audio/{person}/{video}.flac",)
-        yield Take(key, NAME, path, audio=audio, subject=person, split=splits.get(key), notes=notes)
-    del report  # nothing but the names is read here
+        found = [Take(key, NAME, base, key, audio=base, subject=key.partition("/")[0]) for key in _keys(base)]
+    else:
+        found = [_coefficients(root, path) for path in sorted((root / "FLAME_coeffs").glob("*/*.npz"))]
+    for take in found:
+        yield replace(take, split=splits.pop(take.id, None))
+    for key, split in splits.items():
+        report.remark(NAME, key, base or root, f"the list of the split {split} names {key}, but it is not here")
+
+
+def _coefficients(root: Path, path: Path) -> Take:
+    person, video = path.parent.name, path.stem
+    key = f"{person}/{int(video):03d}" if video.isdigit() else f"{person}/{video}"
+    audio = sound_beside(root / "audio" / person, video)
+    notes = () if audio else (f"there is no sound audio/{person}/{video}.flac",)
+    return Take(key, NAME, path, audio=audio, subject=person, notes=notes)
 
 
 def load(take: Take) -> tuple[FaceMotion, LoadReport]:

@@ -275,6 +275,13 @@ def test_facegood_in_both_layouts(tmp_path):
         load_take(raw["1114_2_01"])
 
 
+def test_takes_named_by_a_date_are_not_taken_for_facegood(tmp_path):
+    for name in ("2024_1_05", "2024_1_06"):
+        deca_npz(tmp_path / f"{name}.npz", curves(20, 56))
+        (tmp_path / f"{name}.wav").write_bytes(b"")
+    assert {take.dataset for take in iterate(tmp_path)} == {"takes"}
+
+
 def test_real_mandarin_speech(shared):
     takes = list(iterate(shared / "data" / "speech_zh", on_error="stop"))
     assert [take.id for take in takes] == [f"1114_2_0{number}" for number in range(1, 6)]

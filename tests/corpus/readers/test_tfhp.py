@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from trees import TREES, curves, tfhp_data_base
 
-from facelm.corpus.readers import iterate, load_sound_of, load_take
+from facelm.corpus.readers import SkipReport, iterate, load_sound_of, load_take
 from facelm.errors import FacelmError
 
 lmdb = pytest.importorskip("lmdb")
@@ -49,8 +49,12 @@ def test_keys_are_found_without_their_file(root):
 
 
 def test_released_splits_of_the_coefficients(tmp_path):
-    takes = list(iterate(TREES["tfhp"].make(tmp_path), on_error="stop"))
+    root = TREES["tfhp"].make(tmp_path)
+    (root / "val.txt").write_text("TH_00009/004\n")
+    report = SkipReport("stop")
+    takes = list(iterate(root, report=report))
     assert [take.split for take in takes] == ["train", "train", "test"]
+    assert "validation names TH_00009/004, but it is not here" in report.remarks[0].reason
 
 
 def test_pickles_in_the_data_base_run_nothing(root, tmp_path):

@@ -97,13 +97,16 @@ class _Split:
     def __init__(self, folder: Path, name: str, schema: Any, stack: ExitStack) -> None:
         self.folder, self.name, self.schema, self.stack = folder, name, schema, stack
         self.waiting: list[Table] = []
+        self.waiting_clips = self.waiting_bytes = 0
         self.shards = 0
         self.clips = self.bytes = 0  # in the open shard
         self.writer: Any = None
 
     def add(self, rows: "Table") -> None:
         self.waiting.append(rows)
-        if sum(map(len, self.waiting)) >= GROUP_CLIPS or sum(t.nbytes for t in self.waiting) >= GROUP_BYTES:
+        self.waiting_clips += len(rows)
+        self.waiting_bytes += rows.nbytes
+        if self.waiting_clips >= GROUP_CLIPS or self.waiting_bytes >= GROUP_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -113,7 +116,7 @@ class _Split:
         if not self.waiting:
             return
         rows = pa.concat_tables(self.waiting).cast(self.schema)
-        self.waiting = []
+        self.waiting, self.waiting_clips, self.waiting_bytes = [], 0, 0
         step = max(1, min(GROUP_CLIPS, int(len(rows) * GROUP_BYTES / rows.nbytes)))
         for first in range(0, len(rows), step):
             group = rows.slice(first, step)

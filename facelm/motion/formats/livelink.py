@@ -216,10 +216,12 @@ def _columns(path: Path, header: list[str]) -> tuple[int, dict[str, int], tuple[
 
 def _numbers(path: Path, line: int, row: list[str], columns: dict[str, int]) -> list[float]:
     try:
-        numbers = [float(row[i]) for i in columns.values()]
+        numbers = list(map(float, map(row.__getitem__, columns.values())))
     except ValueError:
         name = next(name for name, i in columns.items() if not _is_number(row[i]))
         raise FacelmError(f"{path} row {line}, column {name}: {row[columns[name]]!r} is no number") from None
+    if isfinite(sum(numbers)):  # the common case, in a tenth of the time
+        return numbers
     for name, number in zip(columns, numbers, strict=True):
         if not isfinite(number):
             raise FacelmError(f"{path} row {line}, column {name} is {number}; mend or remove the row")

@@ -87,7 +87,7 @@ def main() -> int:
         from accelerate import Accelerator
         from tqdm import tqdm
 
-        from facelm.corpus import load_corpus, motion
+        from facelm.corpus import load_for_training, motion
         from facelm.tokenizer import MotionTokenizer, TokenizerConfig, face_streams
         from facelm.tokenizer.train import train
 
@@ -95,9 +95,10 @@ def main() -> int:
         config = TokenizerConfig(streams=face_streams(**counts), **dataclasses.asdict(sizes))
         accelerator, tokenizer = Accelerator(), MotionTokenizer(config)
         motions = {}
-        for split, most in (("train", run.clips), ("validation", 0)):
-            rows = load_corpus(run.corpus, split).select_columns(["id", "values", "fps", "layout"])
-            rows = rows.select(range(min(most or len(rows), len(rows))))
+        for split, rows in zip(("train", "validation"), load_for_training(run.corpus), strict=True):
+            rows = rows.select_columns(["id", "values", "fps", "layout"])
+            if split == "train" and run.clips:
+                rows = rows.select(range(min(run.clips, len(rows))))
             quiet = not (run.progress and accelerator.is_main_process)
             motions[split] = [tokenizer.prepare(motion(r)) for r in tqdm(rows, f"reading {split}", disable=quiet)]
         model = train(

@@ -30,6 +30,7 @@ SHARD_BYTES = 400_000_000  # of a shard's rows before compression
 GROUP_CLIPS = 250
 GROUP_BYTES = 32_000_000  # of a row group before compression: what a reader holds at once
 IN_MEMORY = 300_000_000  # bytes of Parquet; larger splits are mapped from the cache of `datasets`
+HELD_OUT = 20  # one clip in so many stands in for a validation split
 PACKAGES = ("numpy", "scipy", "pyarrow", "soundfile")
 
 
@@ -239,6 +240,20 @@ def load_corpus(folder: str | Path, split: str) -> "Dataset":
     for name in (name for name in SINCE_SHARDS if name not in rows.column_names):
         rows = rows.add_column(name, pa.nulls(len(rows), schema().field(name).type), feature=features()[name])
     return rows
+
+
+def load_for_training(folder: str | Path) -> tuple["Dataset", "Dataset"]:
+    """The train and the validation split; without the latter, every 20th clip of the former is held out for it.
+
+    Raises FacelmError when there is no train split, or a single clip.
+    """
+    train = load_corpus(folder, "train")
+    if shard_files(folder, "validation"):
+        return train, load_corpus(folder, "validation")
+    if len(train) < 2:
+        raise FacelmError(f"{folder} has one clip for training; two are needed, so that one can be held out")
+    held = range(0, len(train), HELD_OUT)
+    return train.select([index for index in range(len(train)) if index % HELD_OUT]), train.select(held)
 
 
 def check_columns(path: Path, columns: Any) -> None:

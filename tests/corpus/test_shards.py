@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facelm.corpus import load_corpus, motion, shards, synthesise, write_corpus
+from facelm.corpus import load_corpus, load_for_training, motion, shards, synthesise, write_corpus
 from facelm.corpus.schema import SINCE_SHARDS, features, schema, table
 from facelm.corpus.shards import CorpusWriter
 from facelm.errors import FacelmError, MissingFileError
@@ -128,3 +128,15 @@ def test_the_note_names_versions_and_the_fingerprint_of_the_contents(tmp_path):
     assert notes[0] == notes[1] and notes[0]["fingerprint"] != notes[2]["fingerprint"]
     assert {"facelm", "python", "numpy", "pyarrow"} <= notes[0]["versions"].keys()
     assert sum(shard["clips"] for shard in notes[0]["shards"]) == sum(notes[0]["clips"].values())
+
+
+def test_corpora_without_a_validation_split_hold_clips_out(corpus, tmp_path):
+    write_corpus({"train": [row(index) for index in range(45)]}, tmp_path / "a")
+    train, held = load_for_training(tmp_path / "a")
+    assert len(train) == 42 and held["id"] == ["clip-0000", "clip-0020", "clip-0040"]
+    assert not set(train["id"]) & set(held["id"])
+    write_corpus({"train": [row(0)], "validation": [row(1)]}, tmp_path / "b")
+    assert [split["id"] for split in load_for_training(tmp_path / "b")] == [["clip-0000"], ["clip-0001"]]
+    write_corpus({"train": [row(0)]}, tmp_path / "c")
+    with pytest.raises(FacelmError, match="one clip for training"):
+        load_for_training(tmp_path / "c")

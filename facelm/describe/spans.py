@@ -9,6 +9,8 @@ from facelm.describe.tracks import FPS
 
 LONGEST_GAP = 0.16  # s under the lower threshold that do not end a span
 VALLEY = 0.5  # a dip under this share of both peaks beside it parts two spans, when longer than such a gap
+STEP = 0.4  # share of the peak; a level under it that is held is an event of its own
+LONGEST_STEP = 0.8  # s for which it may last without being one
 REACH = 0.4  # s before and after the lower threshold in which the onset and the end of the offset are looked for
 FOOT = 0.1  # share of the rise at which a span begins and ends
 PLATEAU = 0.95  # share of the highest level at which the apex is reached
@@ -33,7 +35,7 @@ def spans(track: np.ndarray, high: float, low: float, shortest: float, split: bo
     found: list[Span] = []
     runs = _runs(track, high, low, shortest)
     if split:
-        runs = [part for run in runs for part in _parts(track, *run, high)]
+        runs = [step for run in runs for part in _parts(track, *run, high) for step in _steps(track, *part, high)]
     for index, (first, last) in enumerate(runs):
         earliest = max(runs[index - 1][1] + 1 if index else 0, first - round(REACH * FPS))
         latest = min(runs[index + 1][0] - 1 if index + 1 < len(runs) else len(track) - 1, last + round(REACH * FPS))
@@ -76,6 +78,21 @@ def _parts(track: np.ndarray, first: int, last: int, high: float) -> list[tuple[
         if peak < 0 or track[candidate] > track[peak]:
             peak = candidate
     return [*parts, (begin, last)]
+
+
+def _steps(track: np.ndarray, first: int, last: int, high: float) -> list[tuple[int, int]]:
+    """A part cut where a weak level of 0.8 s or more grows into a strong one, or remains of it."""
+    peak = float(track[first : last + 1].max())
+    strong = first + np.flatnonzero(track[first : last + 1] >= STEP * peak)
+    earliest, latest = max(first, int(strong[0]) - round(REACH * FPS)), min(last, int(strong[-1]) + round(REACH * FPS))
+    begin = earliest + _foot(track[earliest : strong[0] + 1], peak)
+    end = latest - _foot(track[strong[-1] : latest + 1][::-1], peak)
+    before, after = [(first, begin - 1)], [(end + 1, last)]
+    if begin - first < LONGEST_STEP * FPS or track[first:begin].max() < high:
+        before, begin = [], first
+    if last - end < LONGEST_STEP * FPS or track[end + 1 : last + 1].max() < high:
+        after, end = [], last
+    return [*before, (begin, end), *after]
 
 
 def _foot(flank: np.ndarray, peak: float) -> int:

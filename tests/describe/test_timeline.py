@@ -75,6 +75,14 @@ def test_two_smiles_are_two_events_even_without_rest_between() -> None:
     assert facts(sagging.motion()) == [Fact("AU12", "both")] * 2
 
 
+def test_a_slight_smile_that_grows_strong_and_back_is_three_events() -> None:
+    face = Face(10).raised("mouthSmile", 0.2, 1, 9).raised("mouthSmile", 0.6, 4, 6.5)
+    before, strong, after = timeline(face.motion()).events
+    assert [round(event.intensity, 1) for event in (before, strong, after)] == [0.2, 0.9, 0.2]
+    assert (strong.onset, strong.offset) == (pytest.approx(4.1, abs=0.1), pytest.approx(6.4, abs=0.1))
+    assert (before.onset, after.offset) == (pytest.approx(1.1, abs=TWO_FRAMES), pytest.approx(8.9, abs=TWO_FRAMES))
+
+
 def test_a_short_gap_does_not_cut_an_event() -> None:
     face = Face().raised("mouthSmile", 0.6, 1, 4)
     face.values[60:63] = 0.0

@@ -11,6 +11,7 @@ from facelm.cli.files import convert, render
 from facelm.cli.info import info
 from facelm.cli.make import base, merge
 from facelm.cli.model import animate, describe, evaluate
+from facelm.cli.rig import rig
 from facelm.errors import FacelmError
 
 __all__ = ["main"]
@@ -49,5 +50,5 @@ def main() -> None:
     """
 
 
-for verb in (animate, base, card, chat, clean, convert, corpus, describe, evaluate, info, merge, render):
+for verb in (animate, base, card, chat, clean, convert, corpus, describe, evaluate, info, merge, render, rig):
     main.add_command(verb)

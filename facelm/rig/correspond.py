@@ -12,9 +12,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import yaml
 from scipy import sparse
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from facelm.errors import FacelmError, MissingFileError
 from facelm.files import atomic_path
@@ -30,20 +32,22 @@ from facelm.rig.landmarks import (
     skin_of,
     triangles_of,
 )
+from facelm.rig.nearest import Surface
 
-__all__ = ["Correspondence", "Pair", "correspond", "landmarks"]
+__all__ = ["Correspondence", "Pair", "correspond", "landmarks", "read_pairs", "similarity"]
 
 Pair = tuple[int | Sequence[float], int | Sequence[float]]
 """One landmark: on the source and on the target, each a vertex number or a place (x, y, z) in metres."""
 
 # Lengths are shares of the distance between the eyeballs' centres.
-NORMAL = 0.12  # how far apart, as a length, opposite normals count
 ROUNDS = ((0.5, 3.0), (0.3, 1.0), (0.2, 0.3), (0.15, 0.1))  # reach of a warp and its stiffness, from coarse to fine
 CENTRES = 0.09  # between the centres of the warp
 TOO_FAR = 0.12  # a match further apart than this after the warp is none
 TOO_TURNED = 0.3  # nor is one whose normals agree (cosine) less than this
 AROUND = 0.2  # over which the local change of shape is averaged
 STIFF = 0.1  # how strongly it is held to the similarity
+SQUARE = 0.01  # radians by which two heads may be turned against each other before landmarks are looked for again
+MAY_BE_SAME, SAME_FORM = 0.04, 0.008  # faces of one form lie so near, laid over each other roughly and exactly
 LIPS_APART = 0.09  # a vertex this near to the line of the lips is of one lip or the other
 
 
@@ -97,7 +101,7 @@ class Correspondence:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(*(file[f.name] for f in fields(cls)))
-        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        except (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
             raise FacelmError(f"{path} holds no correspondence of two rigs ({error}); make it again") from error
 
 
@@ -111,15 +115,23 @@ def correspond(source: Rig, target: Rig, pairs: Mapping[str, Pair] | None = None
     if len(source.rest) == len(target.rest) and np.array_equal(source.faces, target.faces):
         return _same_topology(source, target)
     one, other = anatomy(source), anatomy(target)
+    _, turn, _ = similarity(*_shared(one, other, source, target, pairs or {}))
+    if np.trace(turn) < 1 + 2 * np.cos(SQUARE):
+        one = anatomy(source, turn)  # "from the front" means the same for both heads
     first, second = _shared(one, other, source, target, pairs or {})
-    scale, turn, shift = similarity(first, second)
     unit = other.unit
-    rest = scale * one.skin.rest @ turn.T + shift
-    rest = _warp(rest, scale * first @ turn.T + shift, second, one, other, unit)
-    warped = Mesh(rest, one.skin.triangles)
+    surface = Surface(other.skin, other.face, unit)
+    scale, turn, shift = similarity(first, second)
+    whole = _settle(one, surface, scale, turn, shift, unit)
+    if whole is None:
+        rest = _warp(scale * one.skin.rest @ turn.T + shift, scale * first @ turn.T + shift, second, one, surface, unit)
+    else:
+        scale, turn, shift = whole
+        rest = scale * one.skin.rest @ turn.T + shift
+    warped = Surface(Mesh(rest, one.skin.triangles), one.face, unit)
 
     vertices = np.flatnonzero(np.asarray(target.regions["face"], bool) & other.face)
-    corners, weights, distance, agreement = _nearest(warped, one.face, other.skin, vertices, unit)
+    corners, weights, distance, agreement = warped.nearest(other.skin.rest[vertices], other.skin.normals[vertices])
     near = np.clip(1 - distance / (TOO_FAR * unit), 0, 1)
     quality = near * np.clip((agreement - TOO_TURNED) / (1 - TOO_TURNED), 0, 1)
     kept = quality > 0
@@ -139,6 +151,27 @@ def correspond(source: Rig, target: Rig, pairs: Mapping[str, Pair] | None = None
         np.pad(gaps, ((0, 0), (0, len(eyes[0])))),
         np.repeat([False, True], [len(vertices), len(eyes[0])]),
     )
+
+
+def read_pairs(path: str | os.PathLike[str]) -> dict[str, Pair]:
+    """Landmark pairs from a YAML or JSON file, a line `name: [on the source, on the target]` each, where a place is a
+    vertex number (counted from 0) or `[x, y, z]` in metres.
+
+    Raises FacelmError naming the file and what is wrong in it; MissingFileError when there is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"there is no landmark file {path}")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FacelmError(f"{path} is no YAML or JSON ({' '.join(str(error).split())})") from error
+    if not isinstance(found, dict) or not found:
+        raise FacelmError(f"{path} has no landmarks; write a line `name: [source vertex, target vertex]` for each")
+    for name, pair in found.items():
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise FacelmError(f"{path}: landmark {name} must be a pair [source, target], not {pair!r}")
+    return {str(name): (pair[0], pair[1]) for name, pair in found.items()}
 
 
 def _same_topology(source: Rig, target: Rig) -> Correspondence:
@@ -251,14 +284,17 @@ def _place(name: str, mark: int | Sequence[float], rest: np.ndarray) -> np.ndarr
         if not 0 <= mark < len(rest):
             raise FacelmError(f"landmark {name}: vertex {mark} does not exist; there are {len(rest)}, counted from 0")
         return np.asarray(rest[mark], np.float64)
-    place = np.asarray(mark, np.float64)
+    try:
+        place = np.asarray(mark, np.float64)
+    except (TypeError, ValueError):
+        place = np.empty(0)
     if place.shape != (3,) or not np.isfinite(place).all():
         raise FacelmError(f"landmark {name} must be a vertex number or a place of three numbers, not {mark!r}")
     return place
 
 
 def _warp(
-    rest: np.ndarray, first: np.ndarray, second: np.ndarray, one: Anatomy, other: Anatomy, unit: float
+    rest: np.ndarray, first: np.ndarray, second: np.ndarray, one: Anatomy, surface: Surface, unit: float
 ) -> np.ndarray:
     """The source's vertices (V, 3), already brought over by the similarity, bent onto the target's surface."""
     near = np.flatnonzero(one.face)
@@ -268,8 +304,8 @@ def _warp(
     for reach, stiffness in ROUNDS:
         warped = Mesh(rest, one.skin.triangles)
         centres = near[_spread(rest[near], CENTRES * unit)]
-        corners, weights, distance, agreement = _nearest(other.skin, other.face, warped, centres, unit)
-        there = (other.skin.rest[corners] * weights[:, :, None]).sum(1)
+        corners, weights, distance, agreement = surface.nearest(warped.rest[centres], warped.normals[centres])
+        there = (surface.mesh.rest[corners] * weights[:, :, None]).sum(1)
         kept = (distance < 2 * TOO_FAR * unit) & (agreement > 0.5)
         points = np.concatenate([rest[centres[kept]], first])
         moves = np.concatenate([there[kept] - rest[centres[kept]], second - first])
@@ -294,49 +330,32 @@ def _spread(points: np.ndarray, spacing: float) -> np.ndarray:
     return np.sort(order[new])
 
 
-def _nearest(
-    surface: Mesh, outside: np.ndarray, other: Mesh, vertices: np.ndarray, unit: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For vertices (N,) of another mesh the nearest points of a surface's outside, by place and normal: the corners of
-    the triangle (N, 3), weights (N, 3), distance (N,) in metres, and cosine of the normals (N,).
+def _settle(
+    one: Anatomy, surface: Surface, scale: float, turn: np.ndarray, shift: np.ndarray, unit: float
+) -> tuple[float, np.ndarray, np.ndarray] | None:
+    """The similarity that lays the source's face on the target's where they have the same form; None where they have
+    not, and need a warp.
     """
-    used = np.flatnonzero(outside[surface.triangles].all(1))
-    seen = Mesh(surface.rest, surface.triangles[used])
-    which, weights = seen.samples(0.02 * unit)
-    points = seen.at(which, weights, surface.rest)
-    normals = seen.at(which, weights, surface.normals)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    tree = cKDTree(np.concatenate([points, NORMAL * unit * normals], 1))
-    places, facing = other.rest[vertices], other.normals[vertices]
-    _, found = tree.query(np.concatenate([places, NORMAL * unit * facing], 1))
-    corners = seen.triangles[which[found]]
-    weights = _closest(surface.rest[corners], places)
-    there = (surface.rest[corners] * weights[:, :, None]).sum(1)
-    agreement = (normals[found] * facing).sum(1)
-    return corners, weights, np.linalg.norm(there - places, axis=1), agreement
-
-
-def _closest(triangles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Weights (N, 3) of the points of triangles (N, 3, 3) nearest to points (N, 3)."""
-    a, b, c = triangles.swapaxes(0, 1)
-    ab, ac, ap = b - a, c - a, points - a
-    aa, bb, cross = (ab**2).sum(1), (ac**2).sum(1), (ab * ac).sum(1)
-    pa, pb = (ap * ab).sum(1), (ap * ac).sum(1)
-    area = np.maximum(aa * bb - cross**2, 1e-30)
-    v, w = (bb * pa - cross * pb) / area, (aa * pb - cross * pa) / area
-    weights = np.stack([1 - v - w, v, w], 1)
-    best = np.where((weights >= 0).all(1), 0.0, np.inf)
-    for i, j in ((0, 1), (1, 2), (2, 0)):  # outside the triangle: the nearest point of its edges
-        along = triangles[:, j] - triangles[:, i]
-        share = ((points - triangles[:, i]) * along).sum(1) / np.maximum((along**2).sum(1), 1e-30)
-        share = np.clip(share, 0, 1)
-        gap = ((triangles[:, i] + share[:, None] * along - points) ** 2).sum(1)
-        nearer = gap < best
-        best = np.where(nearer, gap, best)
-        edge = np.zeros((nearer.sum(), 3))
-        edge[:, i], edge[:, j] = 1 - share[nearer], share[nearer]
-        weights[nearer] = edge
-    return weights
+    face = np.flatnonzero(one.face)
+    chosen = face[_spread(one.skin.rest[face] / one.unit, CENTRES)]
+    points, normals = one.skin.rest[chosen], one.skin.normals[chosen]
+    for _ in range(20):
+        moved, facing = scale * points @ turn.T + shift, normals @ turn.T
+        corners, weights, distance, agreement = surface.nearest(moved, facing)
+        kept = agreement > 0.5
+        apart = np.quantile(distance[kept], 0.8)
+        if apart > MAY_BE_SAME * unit:
+            return None
+        # Distances from the tangent planes (Chen and Medioni 1992) let the surfaces slide into place.
+        there = (surface.mesh.rest[corners] * weights[:, :, None]).sum(1)[kept]
+        moved, facing = moved[kept], facing[kept]
+        arm = moved - moved.mean(0)
+        design = np.concatenate([np.cross(arm, facing), (arm * facing).sum(1, keepdims=True), facing], 1)
+        step = np.linalg.lstsq(design, ((there - moved) * facing).sum(1))[0]
+        more = (1 + step[3]) * Rotation.from_rotvec(step[:3]).as_matrix()
+        shift = more @ (shift - moved.mean(0)) + moved.mean(0) + step[4:]
+        scale, turn = scale * (1 + step[3]), Rotation.from_rotvec(step[:3]).as_matrix() @ turn
+    return (scale, turn, shift) if apart < SAME_FORM * unit else None
 
 
 def _local_change(here: np.ndarray, there: np.ndarray, overall: np.ndarray, around: float) -> np.ndarray:

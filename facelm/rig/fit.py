@@ -37,7 +37,7 @@ HOLD = 6.0  # how strongly a frame is held to what the recognised shapes say, of
 PAIR_RIDGE = 0.02  # how strongly a map is held to that of single channels, of a channel's mean square
 BLOCK = 256  # frames worked on at a time
 STEPS = 12  # at most, of Gauss and Newton on a rig that is not linear
-ENOUGH = 2e-4  # of a channel's unit; such steps are over when no channel changes more
+ENOUGH = 1e-3  # of a channel's unit; such steps are over when no channel changes more
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +149,11 @@ class _Fitter:
     def __init__(self, source: Rig, target: Rig, matches: Correspondence | None):
         self.source, self.target = source, target
         self.matches = correspond(source, target) if matches is None else matches
+        for points, rig in ((self.matches.vertices, target), (self.matches.corners, source)):
+            if points.max() >= len(rig.rest):
+                raise FacelmError(
+                    f"the matches have a vertex {points.max()}, but a rig of {len(rig.rest)}; match again"
+                )
         self.own = _probe(source)
         self.same = source is target or (
             source.layout == target.layout
@@ -198,17 +203,17 @@ def stabilise(vertices: np.ndarray, template: np.ndarray, still: np.ndarray) -> 
     still: boolean (V,), vertices that only the whole head moves; Kabsch's rotation lays them on those of the template
     (V, 3) in every frame.
     """
-    here = np.asarray(vertices[:, still], np.float64)
+    here = np.asarray(vertices[:, still], np.float64)  # (T, still, 3)
     there = np.asarray(template[still], np.float64)
     middle, home = here.mean(1), there.mean(0)
     u, _, v = np.linalg.svd(np.swapaxes(here - middle[:, None], 1, 2) @ (there - home))
     flip = np.ones((len(u), 1, 3))
     flip[:, 0, 2] = np.sign(np.linalg.det(u @ v))
     turn = (u * flip) @ v  # (T, 3, 3), from the template to the frame
-    upright = (vertices - middle[:, None]) @ turn + home
+    upright = (np.asarray(vertices, np.float32) - middle[:, None].astype(np.float32)) @ turn.astype(np.float32)
     yaw, pitch = np.arctan2(turn[:, 0, 2], turn[:, 2, 2]), np.arcsin(np.clip(-turn[:, 1, 2], -1, 1))
     roll = np.arctan2(turn[:, 1, 0], turn[:, 1, 1])
-    return upright.astype(np.float32), np.stack([yaw, pitch, roll], 1).astype(np.float32)
+    return upright + home.astype(np.float32), np.stack([yaw, pitch, roll], 1).astype(np.float32)
 
 
 def still_vertices(rig: Rig) -> np.ndarray:

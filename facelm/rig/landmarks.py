@@ -120,9 +120,12 @@ def landmarks(rig: Rig) -> dict[str, np.ndarray]:
     return anatomy(rig).points
 
 
-def anatomy(rig: Rig) -> Anatomy:
-    """Skin, eyeballs and landmarks of a rig's rest pose. Raises FacelmError as `landmarks` does."""
-    rest = np.asarray(rig.rest, np.float64)
+def anatomy(rig: Rig, turn: np.ndarray | None = None) -> Anatomy:
+    """Skin, eyeballs and landmarks of a rig's rest pose, looked for after a rotation (3, 3) of it where one is given;
+    all places are those of the rig as it is. Raises FacelmError as `landmarks` does.
+    """
+    turn = np.eye(3) if turn is None else turn
+    rest = np.asarray(rig.rest, np.float64) @ turn.T
     triangles = triangles_of(rig.faces)
     on_skin, eyes = skin_of(rest, triangles), np.asarray(rig.regions["eyes"], bool)
     middle = rest[on_skin, 0].mean()
@@ -132,7 +135,7 @@ def anatomy(rig: Rig) -> Anatomy:
     points = {f"eye_{name}": (rest[side].min(0) + rest[side].max(0)) / 2 for name, side in sides.items()}
     unit = float(np.linalg.norm(points["eye_left"] - points["eye_right"]))
     skin = Mesh(rest, triangles[on_skin[triangles].all(1)])
-    opened = np.asarray(opening(rig), np.float64) - rest
+    opened = (np.asarray(opening(rig), np.float64) - rig.rest) @ turn.T
     outside = on_skin & _outside(skin, unit)
     for name, side in sides.items():
         balls = Mesh(rest, triangles[side[triangles].all(1)])
@@ -141,8 +144,9 @@ def anatomy(rig: Rig) -> Anatomy:
     points |= _mouth(skin, outside, opened, between, unit)
     mouth = points[f"mouth{LIP_POINTS // 2}"]
     points |= _profile(skin, outside, mouth, between, unit)
-    centre = (between + mouth) / 2
-    return Anatomy(skin, outside, points, unit, centre, eyes)
+    points = {name: place @ turn for name, place in points.items()}
+    skin = Mesh(np.asarray(rig.rest, np.float64), skin.triangles)
+    return Anatomy(skin, outside, points, unit, (between + mouth) / 2 @ turn, eyes)
 
 
 def opening(rig: Rig) -> np.ndarray:

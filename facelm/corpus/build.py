@@ -32,6 +32,7 @@ from facelm.corpus.workers import ordered
 from facelm.describe.plan import Plan
 from facelm.errors import FacelmError
 from facelm.motion import FaceMotion
+from facelm.motion.retarget import LinearMap
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -50,9 +51,9 @@ class BuildConfig:
     (corpus/protocols.py); None: as the data set released them, else at random where there are 20 takes or more, else
     all for training. paper_filters: leave out what MMHead left out of each data set (corpus/filters.py). syncnet: least
     SyncNet confidence of takes that have one. weights: source -> how often training visits its clips. map: file of a
-    LinearMap for takes in FLAME layouts. clip_seconds: of the longest clip. clean: clean the motions. on_error: "skip"
-    leaves out what cannot be read and says so in skipped.csv; "stop". keep_duplicates: leave near-duplicates in.
-    seed: of splits and words.
+    LinearMap (`facelm rig map`) for takes in FLAME layouts. clip_seconds: of the longest clip. clean: clean motions.
+    on_error: "skip" leaves out what cannot be read and says so in skipped.csv; "stop". keep_duplicates: leave
+    near-duplicates in. seed: of splits and words.
     """
 
     reader: str | None = None
@@ -122,6 +123,7 @@ def build(
     """
     config = config or BuildConfig()
     report = SkipReport(config.on_error)
+    _map(config.map)
     found = find_sources(sources, config.reader, config.weights)
     chunks = _chunks(found, config, report)
     arguments = {"sources": [source.name for source in found], **asdict(config), "weights": dict(config.weights)}
@@ -221,12 +223,8 @@ def _rows_of_takes(chunk: Takes, config: BuildConfig, said: dict[str, list[Any]]
 
 
 @cache
-def _map(path: str | None) -> Any:
-    if path is None:
-        return None
-    from facelm.motion.retarget import LinearMap
-
-    return LinearMap.load(path)
+def _map(path: str | None) -> LinearMap | None:
+    return None if path is None else LinearMap.load(path)
 
 
 def _rows_of_corpus(chunk: Rows, said: dict[str, list[Any]]) -> Iterator["Table"]:

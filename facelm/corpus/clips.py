@@ -27,7 +27,8 @@ from facelm.describe.requests import captions, prompts
 from facelm.describe.tracks import resting
 from facelm.motion import FaceMotion
 from facelm.motion.clean import clean
-from facelm.motion.layout import ARKIT, LIVELINK
+from facelm.motion.layout import ARKIT
+from facelm.motion.retarget import LinearMap
 
 FPS = 25
 STEP = 4  # frames of a token step: all clips of a take but its last are whole steps
@@ -46,13 +47,13 @@ class Piece:
     motion: FaceMotion
 
 
-def pieces(take: Take, cleaned: bool = True, mapping: Any = None) -> tuple[list[Piece], tuple[str, ...]]:
+def pieces(take: Take, cleaned: bool = True, mapping: LinearMap | None = None) -> tuple[list[Piece], tuple[str, ...]]:
     """The stretches of a take between its holes, and what its file's report notes.
 
     Args:
         take: of a reader.
         cleaned: clean them (motion/clean.py).
-        mapping: a LinearMap for takes in the layout it maps from; others in FLAME layouts stay as they are.
+        mapping: carries takes in FLAME layouts to arkit (or arkit to FLAME); without one they stay as they are.
 
     Raises:
         FacelmError: naming file and row or frame.
@@ -60,15 +61,15 @@ def pieces(take: Take, cleaned: bool = True, mapping: Any = None) -> tuple[list[
     motion, report = load_take(take)
     start = motion.start or Fraction(0)
     motion = FaceMotion(motion.values, motion.rate, motion.layout, motion.identity, start, motion.metadata)
-    found = clean(motion)[0] if cleaned else [motion]
+    found = clean(motion, holes=report.holes)[0] if cleaned else [motion]
     begins = [float(((piece.start or 0) - start) % 86400) for piece in found]
     return [Piece(b, _working(piece, mapping)) for b, piece in zip(begins, found, strict=True)], report.notes
 
 
-def _working(motion: FaceMotion, mapping: Any) -> FaceMotion:
-    if mapping is not None and motion.layout.name == mapping.source:
+def _working(motion: FaceMotion, mapping: LinearMap | None) -> FaceMotion:
+    if mapping is not None and mapping.source.is_flame == motion.layout.is_flame:
         motion = mapping.apply(motion)
-    elif motion.layout in (ARKIT, LIVELINK):
+    if not motion.layout.is_flame:
         motion = motion.to(ARKIT)
     return motion.resample(FPS)
 

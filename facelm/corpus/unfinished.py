@@ -54,7 +54,12 @@ class Unfinished:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.folder.exists() and not self._started():
+            shutil.rmtree(self.folder)
         self._lock.release()
+
+    def _started(self) -> bool:
+        return any(self.folder.glob("[0-9]*.json"))
 
     def _check_request(self) -> None:
         if self._fresh:
@@ -64,7 +69,7 @@ class Unfinished:
                 elif entry.name != "lock":
                     entry.unlink()
         path = self.folder / "request.json"
-        if path.is_file():
+        if path.is_file() and self._started():
             asked = json.loads(path.read_text(encoding="utf-8"))
             changed = next((name for name in self._request if asked.get(name) != self._request[name]), None)
             if changed is not None:

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import wave
 
 from facelm.corpus.clips import FPS, RATE, SHORTEST, STEP, category, cut, pieces, rows
 from facelm.corpus.readers import Take
@@ -17,6 +18,7 @@ from facelm.describe.labels import Labels
 from facelm.describe.plan import Plan
 from facelm.motion import FaceMotion
 from facelm.motion.layout import ARKIT, LAYOUTS
+from facelm.motion.retarget import LinearMap
 
 
 def moving(frames, seed=0):
@@ -76,9 +78,11 @@ def test_real_takes_come_back_frame_by_frame(shared, tmp_path):
         take = Take(id=name, dataset="takes", motion=shared / f"data/livelink/{name}.csv.gz")
         found, _ = pieces(take)
         made = clips(take, cleaned=True)
-        assert np.array_equal(np.concatenate([row["values"] for row in made]), found[0].motion.values)
-        begins = np.cumsum([0, *(row["seconds"] for row in made)])
-        assert [row["begin"] for row in made] == pytest.approx(begins[:-1].tolist(), abs=1e-4)
+        whole = np.concatenate([piece.motion.values for piece in found])
+        assert np.array_equal(np.concatenate([row["values"] for row in made]), whole)
+        assert {piece.begin for piece in found} <= {row["begin"] for row in made}
+        for before, after in zip(made, made[1:], strict=False):
+            assert after["begin"] > before["begin"] + before["seconds"] - 0.05
         for row in made:
             plan = Plan.parse(row["plan"])
             assert plan.seconds == pytest.approx(row["seconds"], abs=0.051) and plan.text() == row["plan"]
@@ -86,6 +90,24 @@ def test_real_takes_come_back_frame_by_frame(shared, tmp_path):
             assert len(row["prompts"]) == len(row["captions"]) == 6 and len(set(row["prompts"])) > 3
             assert row["annotations"]["action"] and len(row["annotations"]["scenarios"]) == 3
             assert row["questions"] and row["layout"] == "arkit" and row["fps"] == 25
+
+
+def test_a_hole_in_the_tracking_parts_a_take_and_keeps_it_in_time_with_its_sound(tmp_path):
+    wave(12.0, fps=30, layout="livelink").save(tmp_path / "take.csv")
+    lines = (tmp_path / "take.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "take.csv").write_text("".join(lines[:101] + lines[161:]))  # frames 100 to 159 are missing
+    heard = np.zeros(16_000 * 12)
+    heard[round(16_000 * 160 / 30) :] = 0.5
+    soundfile.write(tmp_path / "take.wav", heard, 16_000)
+    take = Take(id="take", dataset="takes", motion=tmp_path / "take.csv", audio=tmp_path / "take.wav")
+    before, after = clips(take, cleaned=True)
+    assert (before["begin"], after["begin"]) == (0.0, pytest.approx(160 / 30, abs=1e-6))
+    assert (before["seconds"], after["seconds"]) == (
+        pytest.approx(100 / 30, abs=0.05),
+        pytest.approx(200 / 30, abs=0.05),
+    )
+    levels = [np.abs(soundfile.read(io.BytesIO(clip["audio"]["bytes"]))[0]) for clip in (before, after)]
+    assert levels[0].max() < 0.01 and levels[1][200:-2000].min() > 0.4
 
 
 def test_rows_hold_the_columns_of_a_corpus_and_repeat_exactly(tmp_path):
@@ -150,20 +172,19 @@ def test_faces_without_named_expressions_are_not_described(tmp_path):
 
 
 def test_a_map_carries_flame_takes_to_arkit(tmp_path):
-    class Doubling:
-        source = "flame56"
-
-        def apply(self, motion):
-            values = np.zeros((len(motion), 55), np.float32)
-            values[:, ARKIT.index("jawOpen")] = motion.channel("jawX") * 2
-            return FaceMotion(values, motion.rate, ARKIT)
-
+    flame, matrix = LAYOUTS["flame56"], np.zeros((55, 56))
+    matrix[ARKIT.index("jawOpen"), flame.index("jawX")] = 2
     values = np.zeros((60, 56), np.float32)
-    values[:, LAYOUTS["flame56"].index("jawX")] = 0.2
+    values[:, flame.index("jawX")] = 0.2
+    values[:, flame.index("neckX")] = 0.3
     take = saved(FaceMotion(values, 30, "flame56"), tmp_path)
-    (piece,) = pieces(take, mapping=Doubling())[0]
+    (piece,) = pieces(take, mapping=LinearMap(flame, ARKIT, matrix, np.zeros(55)))[0]
     assert piece.motion.layout == ARKIT and piece.motion.fps == 25
     assert piece.motion.channel("jawOpen") == pytest.approx(0.4, abs=1e-5)
+    assert piece.motion.channel("headPitch") == pytest.approx(0.3, abs=1e-5)
+    assert pieces(saved(moving(60), tmp_path), False, LinearMap(flame, ARKIT, matrix, np.zeros(55)))[0][
+        0
+    ].motion == moving(60)
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,23 @@ def test_missing_files_endings_and_folders(tmp_path):
         livelink(2).save(tmp_path / "folder.csv")
 
 
+def test_the_content_decides_and_not_the_ending(tmp_path):
+    motion = livelink(5)
+    for ending, name in ((".csv", "take.npz"), (".csv.gz", "take.pkl"), (".npz", "take.csv"), (".npz", "take")):
+        motion.save(tmp_path / f"source{ending}")
+        (tmp_path / name).write_bytes((tmp_path / f"source{ending}").read_bytes())
+        got, report = load_motion(tmp_path / name)
+        assert got == motion and report.dialect == ("facelm npz" if ending == ".npz" else "Live Link Face CSV")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path):
+    livelink(5).save(tmp_path / "take.csv")
+    (tmp_path / "take.csv").chmod(0)
+    with pytest.raises(FacelmError, match="may not be read"):
+        load_motion(tmp_path / "take.csv")
+
+
 def test_damaged_files(tmp_path):
     livelink(50).save(tmp_path / "a.csv.gz")
     (tmp_path / "b.csv.gz").write_bytes((tmp_path / "a.csv.gz").read_bytes()[:-900])

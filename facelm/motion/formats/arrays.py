@@ -24,7 +24,7 @@ from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
 
 DIALECT = "facelm npz"
-_BROKEN = (ValueError, OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+BROKEN_ZIP = (ValueError, OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 FIELDS = ("values", "fps", "layout", "channels", "metadata", "start", "identity")
 _DEFAULTS = ReadOptions()
 
@@ -89,7 +89,7 @@ def npz_names(path: Path) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except BROKEN_ZIP:
         return ()
 
 
@@ -104,8 +104,9 @@ def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                         shapes[name[:-4]] = _header(member, f"{path}, array {name[:-4]},")[0]
     except FacelmError:
         raise
-    except _BROKEN as error:
-        raise FacelmError(f"{path} is no npz file of plain arrays ({error}); save it from numpy again") from error
+    except BROKEN_ZIP as error:
+        said = " ".join(str(error).split())[:200]
+        raise FacelmError(f"{path} is no npz file of plain arrays ({said}); save it from numpy again") from error
     return shapes
 
 
@@ -121,13 +122,16 @@ def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.n
                 for info in archive.infolist()
                 if info.filename.endswith(".npy") and (names is None or info.filename[:-4] in names)
             }
+            if any(info.compress_size > path.stat().st_size for info in members.values()):
+                raise FacelmError(f"{path} is damaged: its arrays reach beyond its end; get or save it again")
             if (size := sum(info.file_size for info in members.values())) > MAX_BYTES:
                 raise FacelmError(f"{path} holds arrays of {size:,} bytes; facelm reads at most {MAX_BYTES:,}")
             return {name: parse_npy(archive.read(info), path, name) for name, info in members.items()}
     except FacelmError:
         raise
-    except _BROKEN as error:
-        raise FacelmError(f"{path} is no npz file of plain arrays ({error}); save it from numpy again") from error
+    except BROKEN_ZIP as error:
+        said = " ".join(str(error).split())[:200]
+        raise FacelmError(f"{path} is no npz file of plain arrays ({said}); save it from numpy again") from error
 
 
 def parse_npy(data: bytes, path: Path, name: str = "") -> np.ndarray:
@@ -161,5 +165,5 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dt
         read_header = np.lib.format.read_array_header_1_0 if version < (2, 0) else np.lib.format.read_array_header_2_0
         return read_header(stream)
     except Exception as error:  # numpy parses the header as Python, which fails in many ways
-        said = " ".join(str(error).split())[:120]
+        said = " ".join(str(error).split())[:200]
         raise FacelmError(f"{where} is no array of numpy ({said}); save it again") from error

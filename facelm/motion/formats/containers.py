@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from facelm.errors import FacelmError
-from facelm.motion.formats.arrays import npz_names, npz_shapes, parse_npy, read_npz
+from facelm.motion.formats.arrays import BROKEN_ZIP, npz_names, npz_shapes, parse_npy, read_npz
 from facelm.motion.formats.pickles import MAX_BYTES, load_pickle
 
 NPY = b"\x93NUMPY"
@@ -197,7 +197,7 @@ def _is_torch(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except BROKEN_ZIP:
         return False
 
 

@@ -146,14 +146,16 @@ def _values(path: Path, dialect: Dialect, layout: Layout, held: Held) -> np.ndar
 
 
 def _flat(path: Path, name: str, array: np.ndarray) -> np.ndarray:
-    """An array (T, D), (T, 1, D), (1, T, D) or of one frame (D,) as (T, D)."""
+    """An array (T, D), (T, 1, D), (1, T, D) or of one frame (D,) as float64 (T, D)."""
     if array.dtype.kind not in "biuf":
         raise FacelmError(f"{path}: {name} holds words rather than numbers")
     if not array.size:
         raise FacelmError(f"{path}: {name} is empty; there is no frame in this take")
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
-    return array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
+    flat = array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
+    with np.errstate(invalid="ignore"):  # NaN is told of later, by frame and channel
+        return flat.astype(np.float64)
 
 
 def _check_width(path: Path, name: str, array: np.ndarray, width: int) -> None:

@@ -64,10 +64,12 @@ _AS_IT_IS: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
 class _Unpickler(pickle._Unpickler):  # the one written in Python: the C one allocates whatever memo size a file names
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_AS_IT_IS)
     stack: list[Any]
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
 
     def __init__(self, data: bytes, allow: Collection[str]) -> None:
         super().__init__(io.BytesIO(data), encoding="latin1")  # as numpy arrays in pickles of Python 2 need
-        self._allow, self._made = allow, 0
+        self._allow, self._size, self._made = allow, len(data), 0
 
     def _reduce(self) -> None:
         self._charge()
@@ -77,7 +79,30 @@ class _Unpickler(pickle._Unpickler):  # the one written in Python: the C one all
         self._charge()
         _AS_IT_IS[pickle.BUILD[0]](self)
 
-    dispatch |= {pickle.REDUCE[0]: _reduce, pickle.BUILD[0]: _build}
+    def _newobj(self) -> None:
+        self._charge()
+        _AS_IT_IS[pickle.NEWOBJ[0]](self)
+
+    def _newobj_ex(self) -> None:
+        self._instantiate(None, ())
+
+    def _instantiate(self, kind: Any, arguments: Any) -> None:
+        raise _Refused("is a pickle of old objects, which facelm does not read; save its arrays with numpy.savez")
+
+    def _bytearray8(self) -> None:
+        size = int.from_bytes(self.read(8), "little")
+        content = self.read(min(size, self._size))  # the inherited one makes room for whatever the file says
+        if len(content) != size:
+            raise _Refused("is a damaged pickle (it ends too early); get or save it again")
+        self.append(bytearray(content))
+
+    dispatch |= {
+        pickle.REDUCE[0]: _reduce,
+        pickle.BUILD[0]: _build,
+        pickle.NEWOBJ[0]: _newobj,
+        pickle.NEWOBJ_EX[0]: _newobj_ex,
+        pickle.BYTEARRAY8[0]: _bytearray8,
+    }
 
     def _charge(self) -> None:
         """Count what is made of the last item: a small file can ask for the same large array many times."""
@@ -98,8 +123,9 @@ class _Unpickler(pickle._Unpickler):  # the one written in Python: the C one all
             return _SPARSE[name]
         if package == "torch":
             raise _Refused("holds torch tensors; save them as arrays with tensor.numpy()")
+        asked = " ".join(f"{module}.{name}".split())[:100]
         raise _Refused(
-            f"is a pickle that asks for {module}.{name}, which is not loaded because a pickle can run code; "
+            f"is a pickle that asks for {asked}, which is not loaded because a pickle can run code; "
             "save its arrays with numpy.savez"
         )
 

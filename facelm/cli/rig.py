@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RIG = "`default`, or a rig file (npz, GLB, FLAME), or `flame` for $FACELM_FLAME"
 LANDMARKS = "Pairs that replace or join those found: YAML, `name: [source vertex, target vertex]`."
 MATCHES = "Corresponding vertices: read from this npz if it exists, else written to it."
+FREE = "Plain least squares, without recognising shapes that both rigs have."
 
 
 @click.group()
@@ -33,8 +34,17 @@ def rig() -> None:
 @click.option("--out", required=True, help="The map to write (.npz), for `facelm convert --map`.")
 @click.option("--landmarks", type=click.Path(), help=LANDMARKS)
 @click.option("--matches", type=click.Path(), help=MATCHES)
+@click.option("--free", is_flag=True, help=FREE)
 @click.option("--motion", "takes", multiple=True, help="Fit the map on this take too; may be given several times.")
-def make_map(source: str, target: str, out: str, landmarks: str | None, matches: str | None, takes: tuple[str]) -> None:
+def make_map(
+    source: str,
+    target: str,
+    out: str,
+    landmarks: str | None,
+    matches: str | None,
+    free: bool,
+    takes: tuple[str, ...],
+) -> None:
     """Fit a linear map from the values of one rig to those of another, by what they move.
 
     SOURCE and TARGET are `default` (the head of facelm), rig files (npz, GLB, FLAME's pkl or npz), or `flame` for the
@@ -53,7 +63,7 @@ def make_map(source: str, target: str, out: str, landmarks: str | None, matches:
         one, other = _rig(source), _rig(target)
         found = _matches(one, other, landmarks, matches)
         note = f"fitted from {source} to {target}" + (f" on {', '.join(takes)}" if takes else "")
-        linear = fit_map(one, other, [load_take(take) for take in takes], found, note)
+        linear = fit_map(one, other, [load_take(take) for take in takes], found, not free, note)
         linear.save(temporary)
     entries = int((abs(linear.matrix) > 1e-3).sum())
     click.echo(
@@ -71,6 +81,7 @@ def make_map(source: str, target: str, out: str, landmarks: str | None, matches:
 @click.option("--template", type=click.Path(), help="The neutral face of vertices, .npy (V, 3); else that of SOURCE.")
 @click.option("--landmarks", type=click.Path(), help=LANDMARKS)
 @click.option("--matches", type=click.Path(), help=MATCHES)
+@click.option("--free", is_flag=True, help=FREE)
 def fit_take(
     file: str,
     source: str,
@@ -80,6 +91,7 @@ def fit_take(
     template: str | None,
     landmarks: str | None,
     matches: str | None,
+    free: bool,
 ) -> None:
     """Fit a motion of one rig, or vertices of its mesh, on another rig, frame by frame.
 
@@ -98,7 +110,7 @@ def fit_take(
     vertices = _vertices(file)
     motion = load_take(file) if vertices is None else vertices
     neutral = None if template is None else _array(template)
-    found = fit(motion, one, other, fps, neutral, _matches(one, other, landmarks, matches))
+    found = fit(motion, one, other, fps, neutral, _matches(one, other, landmarks, matches), not free)
     found.save(out)
     click.echo(f"{out}: {about(found)}, {found.layout.name}")
 

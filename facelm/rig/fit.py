@@ -80,18 +80,20 @@ def fit(
     fps: float | None = None,
     template: np.ndarray | None = None,
     matches: Correspondence | None = None,
+    recognise: bool = True,
 ) -> FaceMotion:
     """The motion of the target rig that moves its face as the source moves.
 
     motion: a motion in the source rig's layout; or vertices (T, V, 3) metres of a mesh with the source rig's faces at
     `fps`, which may move and turn as a whole (that becomes the head's angles). template: the neutral face (V, 3) of
-    such vertices, the source rig's where None. matches: of `correspond`, made here where None.
+    such vertices, the source rig's where None. matches: of `correspond`, made here where None. recognise: hold frames
+    to the shapes that both rigs have (see above); without, these are plain least squares.
     Channels stay within the ranges of the target's layout; head angles are carried over as angles.
     Raises FacelmError for vertices of another mesh or without fps, and rigs that cannot be matched.
     """
     if isinstance(motion, FaceMotion):
         motion = motion.to(source.layout)
-        found = _Fitter(source, target, matches).of_values(motion.values)
+        found = _Fitter(source, target, matches, recognise).of_values(motion.values)
         out = with_head(found, target.layout, head_angles(motion.values, motion.layout))
         return FaceMotion(out, motion.rate, target.layout, None, motion.start, motion.metadata)
     if fps is None:
@@ -104,7 +106,7 @@ def fit(
         )
     if not len(vertices) or not np.isfinite(vertices).all():
         raise FacelmError("the vertices must be finite numbers of at least one frame")
-    fitter, still = _Fitter(source, target, matches), still_vertices(source)
+    fitter, still = _Fitter(source, target, matches, recognise), still_vertices(source)
     parts = []
     for start in range(0, len(vertices), BLOCK):
         upright, angles = stabilise(vertices[start : start + BLOCK], template, still)
@@ -117,6 +119,7 @@ def fit_map(
     target: Rig,
     motions: Sequence[FaceMotion] = (),
     matches: Correspondence | None = None,
+    recognise: bool = True,
     note: str = "",
 ) -> LinearMap:
     """The linear map from values of the source's layout to values of the target's that reproduces such fits.
@@ -126,7 +129,7 @@ def fit_map(
     negative entries.
     Raises FacelmError for rigs that cannot be matched.
     """
-    fitter = _Fitter(source, target, matches)
+    fitter = _Fitter(source, target, matches, recognise)
     own, theirs, single = fitter.own, fitter.problem.basis, fitter.expected
     if motions:
         values = np.concatenate([motion.to(source.layout).values for motion in motions])
@@ -146,7 +149,7 @@ class _Fitter:
     own: what the source's channels do. expected: (source K, target K), the map of single channels.
     """
 
-    def __init__(self, source: Rig, target: Rig, matches: Correspondence | None):
+    def __init__(self, source: Rig, target: Rig, matches: Correspondence | None, recognise: bool):
         self.source, self.target = source, target
         self.matches = correspond(source, target) if matches is None else matches
         for points, rig in ((self.matches.vertices, target), (self.matches.corners, source)):
@@ -164,7 +167,7 @@ class _Fitter:
         rows = (self.problem.read @ self.own.deltas.reshape(len(self.own.columns), -1).T.astype(np.float64)).T
         self.right = rows @ self.problem.rows.T  # (source K, target K)
         signed = _signed(source, self.own, target, self.problem.basis)
-        self.expected, known = _recognise(self.problem, self.right, (rows**2).sum(1), signed)
+        self.expected, known = _recognise(self.problem, self.right, (rows**2).sum(1), signed, recognise)
         self.hold = np.where(known, 0.0 if self.same else HOLD, 0.0) * self.problem.scale
 
     def of_values(self, values: np.ndarray) -> np.ndarray:
@@ -273,7 +276,7 @@ def _solve(
 
 
 def _recognise(
-    problem: _Problem, cross: np.ndarray, size: np.ndarray, signed: np.ndarray
+    problem: _Problem, cross: np.ndarray, size: np.ndarray, signed: np.ndarray, recognise: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The map of single channels (source K, target K), and which of the target's are recognised (target K,).
 
@@ -286,7 +289,7 @@ def _recognise(
     alike = 2 * cross / (size[:, None] + own)
     alike = np.where(signed, np.abs(alike), alike)
     one, other = linear_sum_assignment(-alike)
-    sure = alike[one, other] > ALIKE
+    sure = alike[one, other] > (ALIKE if recognise else np.inf)
     one, other = one[sure], other[sure]
     expected = np.zeros_like(cross)
     expected[one, other] = cross[one, other] / own[other]

@@ -6,12 +6,10 @@ threshold (`Unit.threshold`, 17% of its peak and never under 0.1) for about a th
 count from 0.1 rad, the dead band of MMHead's head-pose words (supplement A).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.signal import find_peaks
 
-from facelm.describe.facts import Fact
+from facelm.describe.facts import Fact, PhaseFacts
 from facelm.describe.head import HEAD_DEAD_BAND, POSES, nods, shakes
 from facelm.describe.phases import split
 from facelm.describe.tracks import COLUMNS, FPS, GAZE_DIRECTIONS, Tracks, tracks, without_blinks
@@ -23,26 +21,6 @@ ONE_SIDE_RATIO = 0.45  # the weaker side under this share of the stronger: shown
 HELD_PERCENTILE = 65
 SETTLE = 0.35  # s at a phase's start that belong to the change into it
 BLINK_DEPTH = 0.45  # eyelids this far closed make a blink
-
-
-@dataclass(frozen=True)
-class PhaseFacts:
-    """What was measured in one phase.
-
-    Attributes:
-        start, end: seconds.
-        levels: fact -> its size: share of the unit's peak (0 to about 1), radians of a head gesture, or the eyeLook
-            coefficient of a gaze.
-    """
-
-    start: float
-    end: float
-    levels: dict[Fact, float]
-
-    @property
-    def facts(self) -> set[Fact]:
-        """The facts alone."""
-        return set(self.levels)
 
 
 def measure(motion: FaceMotion, phases: int = 1) -> list[PhaseFacts]:
@@ -57,8 +35,14 @@ def measure(motion: FaceMotion, phases: int = 1) -> list[PhaseFacts]:
         `phases` entries in order; fewer if the motion is too short for that many.
     """
     curves = tracks(motion)
+    times = [frame for frame, _ in blinks(curves.lids)]
     return [
-        PhaseFacts(start / FPS, end / FPS, phase_levels(curves, start, end))
+        PhaseFacts(
+            start / FPS,
+            end / FPS,
+            phase_levels(curves, start, end),
+            tuple(frame / FPS for frame in times if start <= frame < end),
+        )
         for start, end in split(curves.smooth_levels, phases)
     ]
 

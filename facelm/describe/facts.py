@@ -28,6 +28,28 @@ class Fact:
         return f"{self.side} {UNITS[self.name].name}" if self.side in ("left", "right") else UNITS[self.name].name
 
 
+@dataclass(frozen=True)
+class PhaseFacts:
+    """What was measured in one phase.
+
+    Attributes:
+        start, end: seconds.
+        levels: fact -> its size: share of the unit's peak (0 to about 1), radians of a head gesture, or the eyeLook
+            coefficient of a gaze.
+        blinks: seconds at which the eyes are most closed in each blink.
+    """
+
+    start: float
+    end: float
+    levels: dict[Fact, float]
+    blinks: tuple[float, ...] = ()
+
+    @property
+    def facts(self) -> set[Fact]:
+        """The facts alone."""
+        return set(self.levels)
+
+
 def item_facts(item: Item) -> set[Fact]:
     """The facts an item states: an emotion states its prototype's units; blinks are counted apart and state none."""
     if item.kind == "emotion":

@@ -12,71 +12,35 @@ tokenizer (the ceiling) and the model's motions and captions dealt to other prom
 import json
 import platform
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.stats import rankdata
 from tabulate import tabulate
 
 from facelm.corpus import load_corpus, motion
-from facelm.describe.agreement import Agreement, agree
-from facelm.describe.captions import facts_in_words
-from facelm.describe.events import blink_times, measure
-from facelm.describe.facts import Fact, item_facts, plan_facts
 from facelm.describe.plan import Plan
-from facelm.describe.units import EMOTIONS, INTENSITIES
 from facelm.errors import FacelmError
+from facelm.evaluate.facts import FORMULAS, Trial, scores, trials
+from facelm.evaluate.score import Score
 from facelm.files import atomic_path
 from facelm.motion import FaceMotion
 
 if TYPE_CHECKING:
     from facelm.agent import FaceLM
 
-RESAMPLES = 1000  # of the bootstrap over clips
 BATCH = 50
-DEFINITIONS = {
-    "strict": "F1 of facts (action unit with side, head gesture, gaze), each in its phase; unasked facts count against",
-    "facts": "F1 of the same facts whatever their phase",
-    "head": "share of prompts with a head gesture whose motion shows that gesture and no other (chance 1/9)",
-    "side": "share of units asked on one side that the motion shows on that side alone",
-    "order": "share of two-phase prompts whose facts fit the phases better in the order asked than in reverse",
-    "blinks": "share of prompts whose motion blinks as often as asked (prompts that ask for blinks)",
-    "intensity": "Spearman correlation of the intensity asked (1 to 3) and measured, over units that were shown",
+COLUMNS = {  # of the table -> score of the facts judge
+    "strict": "facts F1 strict",
+    "facts": "facts F1",
+    "head": "head",
+    "side": "side",
+    "order": "order",
+    "blinks": "blinks",
+    "intensity": "intensity",
 }
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One clip: what was asked, and what was found in each phase (fact -> size)."""
-
-    category: str
-    plan: Plan
-    found: list[dict[Fact, float]]
-    blinks: int
-
-    @property
-    def strict(self) -> Agreement:
-        return agree(plan_facts(self.plan), [set(phase) for phase in self.found])
-
-    @property
-    def facts(self) -> Agreement:
-        return agree(plan_facts(self.plan), [set(phase) for phase in self.found], strict=False)
-
-
-@dataclass(frozen=True)
-class Value:
-    """A figure with its 95% bootstrap interval over clips and the number of clips it is of."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f}" if self.n else "-"
+DEFINITIONS = {column: FORMULAS[name] for column, name in COLUMNS.items()}
 
 
 @dataclass
@@ -90,8 +54,8 @@ class Report:
     candidates: int
     seed: int
     machine: str
-    text_to_motion: dict[str, dict[str, dict[str, Value]]] = field(default_factory=dict)  # row, category, column
-    motion_to_text: dict[str, dict[str, Value]] = field(default_factory=dict)  # row, category
+    text_to_motion: dict[str, dict[str, dict[str, Score]]] = field(default_factory=dict)  # row, category, column
+    motion_to_text: dict[str, dict[str, Score]] = field(default_factory=dict)  # row, category
     definitions: dict[str, str] = field(default_factory=lambda: DEFINITIONS)
 
     def tables(self) -> str:
@@ -104,20 +68,24 @@ class Report:
         ]
         columns = list(DEFINITIONS)
         rows = [
-            [name, category, *(str(values[c]) if c in values else "-" for c in columns), _interval(values["strict"])]
+            [name, category, *(_cell(values.get(c)) for c in columns), _interval(values["strict"])]
             for name, table in self.text_to_motion.items()
             for category, values in table.items()
         ]
         parts.append(tabulate(rows, ["", "category", *columns, "strict, 95%"], disable_numparse=True))
         parts += ["", "Motion to text (F1 of the facts a caption states, whatever their phase)"]
         categories = list(next(iter(self.motion_to_text.values())))
-        rows = [[name, *(str(v) for v in t.values()), _interval(t["all"])] for name, t in self.motion_to_text.items()]
+        rows = [[name, *(_cell(v) for v in t.values()), _interval(t["all"])] for name, t in self.motion_to_text.items()]
         parts.append(tabulate(rows, ["", *categories, "all, 95%"], disable_numparse=True))
         parts += ["", *(f"{name}: {text}" for name, text in self.definitions.items())]
         return "\n".join(parts)
 
 
-def _interval(value: Value) -> str:
+def _cell(score: Score | None) -> str:
+    return f"{score.value:.2f}" if score is not None and score.known else "-"
+
+
+def _interval(value: Score) -> str:
     return f"{value.low:.2f}-{value.high:.2f}"
 
 
@@ -164,22 +132,21 @@ def run(
     categories = [row["category"] for row in rows]
     dealt = _deal(len(rows), rng)
 
-    def trials(motions: Sequence[FaceMotion]) -> list[Trial]:
-        return [_trial(c, p, m) for c, p, m in zip(categories, plans, motions, strict=True)]
+    def table(motions: Sequence[FaceMotion]) -> dict[str, dict[str, Score]]:
+        return _table(categories, trials(plans, motions))
 
     report = Report(name, str(corpus), split, len(rows), candidates, seed, machine())
     report.text_to_motion = {
-        "model": _scores(trials(made)),
-        "its plan": _scores([_plan_trial(c, p, m) for c, p, m in zip(categories, plans, made, strict=True)]),
-        "reconstruction": _scores(trials(rebuilt)),
-        "reference": _scores(trials(references)),
-        "shuffled": _scores(trials([made[i] for i in dealt])),
+        "model": table(made),
+        "its plan": _table(categories, [_plan_trial(*both) for both in zip(plans, made, strict=True)]),
+        "reconstruction": table(rebuilt),
+        "reference": table(references),
+        "shuffled": table([made[i] for i in dealt]),
     }
-    said = [facts_in_words(caption) for caption in captions]
     report.motion_to_text = {
-        "model": _caption_scores(categories, plans, said),
-        "reference": _caption_scores(categories, plans, [facts_in_words(rng.choice(row["captions"])) for row in rows]),
-        "shuffled": _caption_scores(categories, plans, [said[i] for i in dealt]),
+        "model": _caption_table(categories, plans, captions),
+        "reference": _caption_table(categories, plans, [rng.choice(row["captions"]) for row in rows]),
+        "shuffled": _caption_table(categories, plans, [captions[i] for i in dealt]),
     }
     return report
 
@@ -223,132 +190,27 @@ def _deal(count: int, rng: random.Random) -> list[int]:
     return dealt
 
 
-def _trial(category: str, plan: Plan, shown: FaceMotion) -> Trial:
-    found = [phase.levels for phase in measure(shown, len(plan.phases))]
-    return Trial(category, plan, found, len(blink_times(shown)))
-
-
-def _plan_trial(category: str, plan: Plan, shown: FaceMotion) -> Trial:
+def _plan_trial(plan: Plan, shown: FaceMotion) -> Trial:
     """The plan a motion followed, scored as if it had been performed to the letter."""
     try:
-        made = Plan.parse(shown.metadata["plan"])
+        return trials([plan], [Plan.parse(shown.metadata["plan"])])[0]
     except FacelmError:
-        return Trial(category, plan, [], 0)
-    return Trial(category, plan, [_stated_levels(phase.items) for phase in made.phases], made.blinks)
+        return Trial(tuple(phase.items for phase in plan.phases), ())
 
 
-def _stated_levels(items: Sequence[Any]) -> dict[Fact, float]:
-    """Facts of items with the size they ask for."""
-    levels: dict[Fact, float] = {}
-    for item in items:
-        share = 1.0 if item.intensity is None else INTENSITIES.index(item.intensity) + 1
-        for fact in item_facts(item):
-            levels[fact] = max(levels.get(fact, 0.0), share * _unit_share(item, fact))
-    return levels
-
-
-def _unit_share(item: Any, fact: Fact) -> float:
-    return EMOTIONS[item.name].units[fact.name] if item.kind == "emotion" else 1.0
-
-
-def _scores(trials: list[Trial]) -> dict[str, dict[str, Value]]:
+def _table(categories: Sequence[str], judged: Sequence[Trial]) -> dict[str, dict[str, Score]]:
     """Columns of `DEFINITIONS` for each category and all."""
-    categories = [*dict.fromkeys(trial.category for trial in trials), "all"]
-    return {c: _columns([t for t in trials if c in (t.category, "all")]) for c in categories}
+    table = {}
+    for category in (*dict.fromkeys(categories), "all"):
+        found = scores([trial for c, trial in zip(categories, judged, strict=True) if category in (c, "all")])
+        table[category] = {column: found[name] for column, name in COLUMNS.items() if found[name].known}
+    return table
 
 
-def _columns(trials: list[Trial]) -> dict[str, Value]:
-    values = {
-        "strict": _bootstrap(_counts(t.strict for t in trials), _f1),
-        "facts": _bootstrap(_counts(t.facts for t in trials), _f1),
-    }
-    shares = {"head": _head_right, "side": _sides_right, "order": _order_right, "blinks": _blinks_right}
-    for name, judge in shares.items():
-        outcomes = [[float(outcome)] for trial in trials for outcome in judge(trial)]
-        if outcomes:
-            values[name] = _bootstrap(np.array(outcomes), lambda some: some[..., 0].mean(-1))
-    pairs = np.array([pair for trial in trials for pair in _intensities(trial)]).reshape(-1, 2)
-    if all(len(np.unique(column)) > 1 for column in pairs.T):
-        values["intensity"] = _bootstrap(rankdata(pairs, axis=0), _correlation)
-    return values
-
-
-def _bootstrap(items: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Value:
-    """The statistic of items (N, K), which works on (..., N, K), with its interval over resampled items."""
-    draws = np.random.default_rng(0).integers(len(items), size=(RESAMPLES, len(items)))
-    low, high = np.nanpercentile(statistic(items[draws]), [2.5, 97.5])
-    return Value(float(statistic(items)), float(low), float(high), len(items))
-
-
-def _counts(agreements: Iterable[Agreement]) -> np.ndarray:
-    return np.array([(a.hits, a.missed, a.unasked) for a in agreements], float)
-
-
-def _f1(counts: np.ndarray) -> np.ndarray:
-    """Micro F1 of counts (..., N, 3); 1 where nothing was stated and nothing found."""
-    hits, missed, unasked = np.moveaxis(counts.sum(-2), -1, 0)
-    total = 2 * hits + missed + unasked
-    return np.where(total > 0, 2 * hits / np.maximum(total, 1), 1.0)
-
-
-def _correlation(pairs: np.ndarray) -> np.ndarray:
-    """Pearson correlation of pairs (..., N, 2); of ranks, it is Spearman's. NaN where one side does not vary."""
-    centred = pairs - pairs.mean(-2, keepdims=True)
-    a, b = centred[..., 0], centred[..., 1]
-    spread = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    return np.where(spread > 0, (a * b).sum(-1) / np.where(spread > 0, spread, 1), np.nan)
-
-
-def _heads(facts: set[Fact]) -> set[Fact]:
-    return {fact for fact in facts if fact.name.startswith("head")}
-
-
-def _head_right(trial: Trial) -> list[bool]:
-    asked = _heads(set().union(*plan_facts(trial.plan)))
-    return [_heads(set().union(*map(set, trial.found))) == asked] if asked else []
-
-
-def _sides_right(trial: Trial) -> list[bool]:
-    outcomes = []
-    for index, phase in enumerate(plan_facts(trial.plan)):
-        found = set(trial.found[index]) if index < len(trial.found) else set()
-        for fact in phase:
-            if fact.name != "gaze" and not fact.name.startswith("head") and fact.side in ("left", "right"):
-                shown = {other.side for other in found if other.name == fact.name}
-                outcomes.append(shown == {fact.side})
-    return outcomes
-
-
-def _order_right(trial: Trial) -> list[bool]:
-    stated = plan_facts(trial.plan)
-    if len(stated) != 2 or stated[0] == stated[1]:
-        return []
-    found = [set(phase) for phase in trial.found]
-    return [agree(stated, found).hits > agree(stated[::-1], found).hits]
-
-
-def _blinks_right(trial: Trial) -> list[bool]:
-    asked = trial.plan.blinks
-    return [trial.blinks == asked] if asked else []
-
-
-def _intensities(trial: Trial) -> list[tuple[float, float]]:
-    """(asked 1 to 3, size shown as if the unit were asked for itself) of each unit that was asked and shown."""
-    pairs: list[tuple[float, float]] = []
-    for phase, found in zip(trial.plan.phases, trial.found, strict=False):
-        for item in phase.items:
-            if item.intensity is not None:
-                asked = INTENSITIES.index(item.intensity) + 1
-                pairs += [(asked, found[f] / _unit_share(item, f)) for f in item_facts(item) if f in found]
-    return pairs
-
-
-def _caption_scores(
-    categories: Sequence[str], plans: Sequence[Plan], said: Sequence[list[set[Fact]]]
-) -> dict[str, Value]:
-    scores = [agree(plan_facts(plan), facts, strict=False) for plan, facts in zip(plans, said, strict=True)]
-    names = [*dict.fromkeys(categories), "all"]
+def _caption_table(categories: Sequence[str], plans: Sequence[Plan], captions: Sequence[str]) -> dict[str, Score]:
+    judged = trials(captions, plans)
+    names = (*dict.fromkeys(categories), "all")
     return {
-        name: _bootstrap(_counts(score for c, score in zip(categories, scores, strict=True) if name in (c, "all")), _f1)
+        name: scores([t for c, t in zip(categories, judged, strict=True) if name in (c, "all")], told=True)["facts F1"]
         for name in names
     }

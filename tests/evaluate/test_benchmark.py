@@ -1,7 +1,6 @@
 """The facts benchmark: perfect and useless models score as they must, both ways, and figures add up."""
 
 import json
-import random
 
 import numpy as np
 import pytest
@@ -9,10 +8,8 @@ import pytest
 from facelm.corpus import load_corpus, motion, synthesise
 from facelm.corpus.performer import perform
 from facelm.describe import Plan
-from facelm.describe.captions import Wording
 from facelm.errors import FacelmError
-from facelm.evaluate.benchmark import DEFINITIONS, Agreement, run, save, spread
-from facelm.motion import FaceMotion
+from facelm.evaluate.benchmark import DEFINITIONS, run, save, spread
 
 
 class Keeps:
@@ -70,7 +67,8 @@ def test_a_model_that_does_nothing_scores_nothing(corpus):
     report = run(Puppet(load_corpus(corpus, "test"), knows=False), corpus, prompts=20)
     scores = report.text_to_motion["model"]["all"]
     assert scores["strict"].value == 0 and scores["head"].value == 0 and scores["order"].value == 0
-    assert report.motion_to_text["model"]["all"].value == 0
+    told = report.motion_to_text["model"]["all"]
+    assert not told.known and "nothing can be read" in told.note
 
 
 def test_the_interval_holds_the_value(corpus):
@@ -78,7 +76,7 @@ def test_the_interval_holds_the_value(corpus):
     for table in report.text_to_motion.values():
         for values in table.values():
             for name, value in values.items():
-                assert value.low - 1e-9 <= value.value <= value.high + 1e-9 or name == "strict", name
+                assert value.low - 1e-9 <= value.value <= value.high + 1e-9 or value.n == 1, name
 
 
 def test_prompts_are_spread_over_categories(corpus):
@@ -90,30 +88,6 @@ def test_prompts_are_spread_over_categories(corpus):
     assert set(counts.values()) == {5}
 
 
-def test_pooling_is_micro():
-    assert (Agreement(1, 0, 0) + Agreement(0, 1, 2)).f1 == pytest.approx(2 / 5)
-
-
 def test_too_few_prompts_are_refused(corpus):
     with pytest.raises(FacelmError, match="--prompts"):
         run(Puppet([]), corpus, prompts=1)
-
-
-def test_order_is_judged_by_facts_not_by_words(corpus):
-    from facelm.evaluate.benchmark import _scores, _trial
-
-    plan = Plan.parse("0.0-1.6 s strong happy; 1.6-3.2 s strong angry")
-    reverse = Plan.parse("0.0-1.6 s strong angry; 1.6-3.2 s strong happy")
-    shown = perform(reverse, np.random.default_rng(0))
-    scores = _scores([_trial("two phases", plan, shown)])["all"]
-    assert scores["order"].value == 0 and scores["facts"].value == 1 and scores["strict"].value < 0.3
-
-
-def test_wrong_side_is_wrong(corpus):
-    from facelm.evaluate.benchmark import _scores, _trial
-
-    plan = Plan.parse("0.0-2.0 s strong smile left")
-    shown: FaceMotion = perform(plan, np.random.default_rng(0))
-    assert _scores([_trial("unit", plan, shown)])["all"]["side"].value == 1
-    assert _scores([_trial("unit", plan, shown.mirror())])["all"]["side"].value == 0
-    assert Wording(random.Random(0)).prompt(plan)

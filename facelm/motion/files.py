@@ -3,12 +3,15 @@
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion.formats import ReadOptions, arrays, beat, documents, flame, gltf, livelink, read_head, weights
 from facelm.motion.report import LoadReport
 from facelm.motion.sequence import FaceMotion
+
+if TYPE_CHECKING:
+    from facelm.motion.names import NameTable
 
 READERS: tuple[ModuleType, ...] = (arrays, flame, livelink, gltf, beat, documents, weights)  # asked in this order
 ENDINGS = (".csv", ".csv.gz", ".json", ".npz")
@@ -18,7 +21,10 @@ _BY_ENDING = {".npz": arrays, ".csv": livelink, ".csv.gz": livelink, ".json": be
 
 
 def load_motion(
-    path: str | os.PathLike[str], short_rows: str = "bridge", names: Any = None, fps: float | None = None
+    path: str | os.PathLike[str],
+    short_rows: str = "bridge",
+    names: "NameTable | str | Path | None" = None,
+    fps: float | None = None,
 ) -> tuple[FaceMotion, LoadReport]:
     """The motion in a file (or folder of frames), and what was done to make it; the report names the dialect.
 

@@ -4,8 +4,8 @@
 yaw, pitch and roll. `livelink` is the 61 columns of a Live Link Face CSV: the same 55 and the angles of both eyes.
 The shapes stand in the same order in both.
 
-`flame56`, `flame106` and `flame` are coefficients of the FLAME head model: expression (in standard deviations, about
--3 to 3), and the rotation vectors (axis times angle, radians) of its joints, `global` the root of the head, `neck`,
+`flame56`, `flame106` and `flame` are coefficients of the FLAME head model: expression (in standard deviations, mostly
+-3 to 3; 6 occurs in real takes), and the rotation vectors (axis times angle, radians) of its joints, `global` the root of the head, `neck`,
 `jaw` and the eyes. `flame56` is what MMHead has (50 expressions, neck, jaw), `flame106` what ARTalk has (100, global,
 jaw), `flame` holds all of it and the two eyelids of SMIRK.
 
@@ -152,7 +152,7 @@ def _axes(joint: str) -> tuple[str, ...]:
 
 
 def _flame(name: str, expressions: int, *joints: str, eyelids: bool = False) -> Layout:
-    weights = tuple(Channel(name, "weight", -4.0, 4.0) for name in _EXPRESSIONS[:expressions])
+    weights = tuple(Channel(name, "weight", -8.0, 8.0) for name in _EXPRESSIONS[:expressions])
     lids = _weights(("eyelidLeft", "eyelidRight")) if eyelids else ()
     return Layout(name, weights + lids + _angles(axis for joint in joints for axis in _axes(joint)))
 

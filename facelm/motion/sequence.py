@@ -4,7 +4,8 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,9 @@ from facelm.errors import FacelmError
 from facelm.motion.layout import Layout, convert, layout
 from facelm.motion.rotations import unwrap
 from facelm.motion.timecode import exact_rate
+
+if TYPE_CHECKING:
+    from facelm.motion.names import NameTable
 
 _BLOCK = 4096  # frames resampled at a time, so that hours of motion need little memory
 
@@ -49,7 +53,11 @@ class FaceMotion:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], short_rows: str = "bridge", names: Any = None, fps: float | None = None
+        cls,
+        path: str | os.PathLike[str],
+        short_rows: str = "bridge",
+        names: "NameTable | str | Path | None" = None,
+        fps: float | None = None,
     ) -> "FaceMotion":
         """The motion in a file of any kind that `facelm.motion.load_motion` reads, which explains the arguments.
 

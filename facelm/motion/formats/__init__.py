@@ -14,9 +14,12 @@ import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from facelm.errors import FacelmError
+
+if TYPE_CHECKING:
+    from facelm.motion.names import NameTable
 
 HEAD_BYTES = 65536
 
@@ -30,7 +33,7 @@ class ReadOptions:
     """
 
     short_rows: str = "bridge"
-    names: Any = None
+    names: "NameTable | str | Path | None" = None
     fps: float | None = None
 
 

@@ -1,6 +1,8 @@
 """Write a motion in the form its file ending asks for."""
 
 import os
+from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -19,6 +21,7 @@ from facelm.rig.surface import texture
 ENDINGS = {
     ".csv": "Live Link Face curves",
     ".csv.gz": "the same, compressed",
+    ".json": "BEAT curves",
     ".npz": "arrays with everything kept",
     ".glb": "animated head",
     ".png": "contact sheet",
@@ -29,14 +32,14 @@ GIF_FPS, GIF_SIZE, MP4_SIZE = 12.5, 320, 512
 
 
 def export(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | FlameRig | None = None) -> None:
-    """Write the motion as Live Link Face CSV (.csv, .csv.gz), arrays (.npz), animated GLB, contact sheet (.png) or
+    """Write the motion as Live Link Face CSV (.csv, .csv.gz), BEAT JSON (.json), arrays (.npz), animated GLB, contact sheet (.png) or
     film (.gif at 12.5 frames/s, .mp4 at the motion's rate), by the ending of `path`.
 
     The file appears when it is complete. Pictures and films carry the motion's metadata as text or comment.
     Raises FacelmError for another ending, naming those known, or a folder that cannot be written.
     """
     ending = check_ending(path)
-    if ending in (".csv", ".csv.gz", ".npz"):
+    if ending in (".csv", ".csv.gz", ".json", ".npz"):
         motion.save(path)
     elif ending == ".glb":
         write_glb(motion, path, rig)
@@ -49,7 +52,7 @@ def export(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig 
     elif ending == ".gif":
         _write_gif(motion, path, rig)
     else:
-        _write_mp4(motion, path, rig)
+        write_film(frames(motion, MP4_SIZE, rig=rig), path, motion.rate, _comment(motion))
 
 
 def check_ending(path: str | os.PathLike[str]) -> str:
@@ -84,19 +87,28 @@ def _write_gif(motion: FaceMotion, path: str | os.PathLike[str], rig: Blendshape
         )
 
 
-def _write_mp4(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | FlameRig | None) -> None:
+def write_film(
+    pictures: Iterable[np.ndarray],
+    path: str | os.PathLike[str],
+    fps: float | Fraction,
+    comment: str = "",
+    sound: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write pictures uint8 (height, width, 3) as a film (.mp4, H.264) that browsers play, with the sound of a file."""
+    options = {} if sound is None else {"audio_path": str(sound), "audio_codec": "aac"}
     with atomic_path(path) as temporary:
         writer = imageio.get_writer(
             temporary,
-            fps=motion.rate,
+            fps=fps,
             codec="libx264",
             pixelformat="yuv420p",
             macro_block_size=2,
             ffmpeg_log_level="error",
-            output_params=["-crf", "20", "-movflags", "+faststart", "-metadata", f"comment={_comment(motion)}"],
+            output_params=["-crf", "20", "-movflags", "+faststart", "-metadata", f"comment={comment}"],
+            **options,
         )
         with writer:
-            for picture in frames(motion, MP4_SIZE, rig=rig):
+            for picture in pictures:
                 writer.append_data(picture)
 
 

@@ -1,6 +1,6 @@
 """What a benchmark found: a row of scores for the system and for each floor and ceiling, and every clip beside it.
 
-`Result.table()` prints it, `save_results` writes JSON with the motions in an npz file of the same name beside it.
+`Result.text()` prints it, `save_results` writes JSON with the motions in an npz file of the same name beside it.
 """
 
 import json
@@ -65,7 +65,7 @@ class Result:
         machine: in words.
         judge: the retrieval judge in words, "" without one.
         main: the score by which cases are sorted; higher_is_better says which way.
-        columns: the scores of the printed table, in order; the rows may hold more.
+        tables: the scores to print by title of their table; the rows may hold more.
         rows: scores by name, by row name (see ROWS).
         breakdown: scores of the row "model" by group, by what clips are grouped by ("category", "emotion", "length").
         cases: every clip.
@@ -82,7 +82,7 @@ class Result:
     judge: str = ""
     main: str = ""
     higher_is_better: bool = True
-    columns: list[str] = field(default_factory=list)
+    tables: dict[str, list[str]] = field(default_factory=dict)
     rows: dict[str, dict[str, Score]] = field(default_factory=dict)
     breakdown: dict[str, dict[str, dict[str, Score]]] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Result:
 
     # ------------------------------------------------------------------ as text
 
-    def table(self, definitions: bool = True) -> str:
+    def text(self, definitions: bool = True) -> str:
         """The result as Markdown: a heading, the rows, the model by group, what could not be computed and why.
 
         definitions: end with every score's definition, interval, unit and N for the row "model".
@@ -104,9 +104,10 @@ class Result:
         ]
         if self.judge:
             parts.append(f"Judge: {self.judge}; {self._own_quality()}")
-        parts.append(_grid(["", *self.columns], self.rows, self.columns))
+        for title, names in self.tables.items():
+            parts.append(_grid([title, *names], self.rows, names))
         for what, groups in self.breakdown.items():
-            names = [name for name in self.columns if any(name in scores for scores in groups.values())]
+            names = list(dict.fromkeys(name for scores in groups.values() for name in scores))
             parts.append(_grid([f"model, by {what}", "N", *names], groups, names, count=True))
         if definitions:
             parts.append(self._definitions())
@@ -135,7 +136,7 @@ class Result:
         """Why cells are empty, each reason once."""
         reasons: dict[str, list[str]] = {}
         for row, scores in self.rows.items():
-            for name in self.columns:
+            for name in (name for names in self.tables.values() for name in names):
                 if name in scores and not scores[name].known:
                     reasons.setdefault(f"{name}: {scores[name].note}", []).append(row)
         return [f"{reason} ({', '.join(rows)})" for reason, rows in reasons.items()]
@@ -246,6 +247,8 @@ def _grid(
 ) -> str:
     lines = []
     for row, scores in rows.items():
+        if not any(name in scores for name in names):
+            continue
         cells = [_cell(scores.get(name)) for name in names]
         lines.append([row, *([str(max((s.n for s in scores.values()), default=0))] if count else []), *cells])
     align = ("left", *("right",) * (len(head) - 1))
@@ -277,7 +280,7 @@ def _scores_to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
 
 def _scores_from_json(scores: Mapping[str, Any]) -> dict[str, Score]:
     return {
-        name: Score(**{key: math.nan if value is None else value for key, value in entry.items()})
+        name: Score(**{key: math.nan if value is None else value for key, value in entry.items()})  # type: ignore[arg-type]
         for name, entry in scores.items()
     }
 

@@ -6,8 +6,8 @@ The shapes stand in the same order in both.
 
 `flame56`, `flame106` and `flame` are coefficients of the FLAME head model: expression (in standard deviations, mostly
 -3 to 3; 6 occurs in real takes), and the rotation vectors (axis times angle, radians) of its joints, `global` the root
-of the head, `neck`, `jaw` and the eyes. `flame56` is what MMHead has (50 expressions, neck, jaw), `flame106` what ARTalk
-has (100, global, jaw), `flame` holds all of it and the two eyelids of SMIRK.
+of the head, `neck`, `jaw` and the eyes. `flame56` is what MMHead has (50 expressions, neck, jaw), `flame106` what
+ARTalk has (100, global, jaw), `flame` holds all of it and the two eyelids of SMIRK.
 
 Signs of the head angles (radians; axes: x to the person's left, y up, z out of the face, right-handed): pitch > 0 looks
 down, yaw > 0 turns to the person's own left, roll > 0 tilts to the person's own right.

@@ -290,6 +290,31 @@ def test_convert_reads_and_writes_the_formats_of_others(here, shared):
     assert "vhap" in refused("convert", "take.csv", "take.npz", "--dialect", "vhap")
 
 
+def test_convert_with_a_map_and_a_dialect(here):
+    from facelm.motion.layout import layout
+    from facelm.motion.retarget import LinearMap
+
+    matrix = np.zeros((56, 55), np.float32)
+    matrix[53, 17] = 0.3  # the jaw
+    LinearMap(layout("arkit"), layout("flame56"), matrix, np.zeros(56)).save("map.npz")
+    run("convert", "take.csv", "flame.npz", "--map", "map.npz", "--dialect", "diffposetalk")
+    text = run("info", "flame.npz").output
+    assert "DiffPoseTalk" in text and "jawX" in text.split("channels move")[1]
+    assert "rig map" in refused("convert", "take.csv", "b.csv", "--map", "map.npz")
+    assert "none.npz" in refused("convert", "take.csv", "b.npz", "--map", "none.npz")
+
+
+def test_render_and_convert_show_another_head(here, shared):
+    rig = shared / "data/rigs/ict_facekit_exp53.npz"
+    wave(0.2).save("short.npz")
+    run("render", "short.npz", "--out", "own.png")
+    run("render", "short.npz", "--out", "ict.png", "--rig", rig)
+    assert open("own.png", "rb").read() != open("ict.png", "rb").read()
+    run("convert", "short.npz", "ict.glb", "--rig", rig)
+    assert np.allclose(FaceMotion.load("ict.glb").values, FaceMotion.load("short.npz").values, atol=1e-5)
+    assert "absent.glb" in refused("render", "short.npz", "--out", "a.png", "--rig", "absent.glb")
+
+
 def test_names_and_rate_of_files_that_do_not_say_them(here):
     (here / "weights.csv").write_text("Gape,Wink\n0.5,1\n0.25,0\n")
     assert "name table" in refused("convert", "weights.csv", "a.csv")

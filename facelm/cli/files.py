@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from facelm.motion import FaceMotion
 
 PICTURES = (".mp4", ".gif", ".png")
-SAVED = (".csv", ".csv.gz", ".json", ".npz")  # what `save_motion` writes; the rest shows a head
+SAVED = (".csv", ".csv.gz", ".json", ".npz")  # values without a head
 
 
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +79,7 @@ def convert(file: str, out: str, fps: float | None, dialect: str | None, rig: st
     motion = _load(file, **reading)
     if fps is not None:
         motion = motion.resample(fps)
-    with output(out, sorted({*ENDINGS, *SAVED})) as temporary:
+    with output(out, ENDINGS) as temporary:
         if dialect or out.lower().endswith(SAVED):
             with warnings.catch_warnings(record=True) as lost:
                 warnings.simplefilter("always")

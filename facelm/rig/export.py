@@ -32,8 +32,8 @@ GIF_FPS, GIF_SIZE, MP4_SIZE = 12.5, 320, 512
 
 
 def export(motion: FaceMotion, path: str | os.PathLike[str], rig: BlendshapeRig | FlameRig | None = None) -> None:
-    """Write the motion as Live Link Face CSV (.csv, .csv.gz), BEAT JSON (.json), arrays (.npz), animated GLB, contact sheet (.png) or
-    film (.gif at 12.5 frames/s, .mp4 at the motion's rate), by the ending of `path`.
+    """Write the motion as Live Link Face CSV (.csv, .csv.gz), BEAT JSON (.json), arrays (.npz), animated GLB, contact
+    sheet (.png) or film (.gif at 12.5 frames/s, .mp4 at the motion's rate), by the ending of `path`.
 
     The file appears when it is complete. Pictures and films carry the motion's metadata as text or comment.
     Raises FacelmError for another ending, naming those known, or a folder that cannot be written.

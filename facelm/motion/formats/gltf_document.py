@@ -109,7 +109,8 @@ class Document:
         if end > len(buffer) or last > end or stride < size:
             raise FacelmError(f"{self.path} {where} reaches beyond its buffer; the file is cut off or damaged")
         rows = np.ndarray((count, width), dtype, buffer, start + offset, (stride, np.dtype(dtype).itemsize))
-        return rows.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # odd NaNs; what may not be one is checked where it is used
+            return rows.astype(np.float64)
 
     def _size(self, entry: dict[str, Any], key: str, where: str, default: int | None = None) -> int:
         value = entry.get(key, default)

@@ -1,9 +1,13 @@
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facelm import FaceMotion
+from facelm.corpus.heldout import held_out
+from facelm.corpus.performer import CATEGORIES, invent, perform
 from facelm.motion import load_motion
 from facelm.motion.layout import SHAPES
 from facelm.motion.symmetry import PAIRS, suspicious_order
@@ -47,6 +51,17 @@ def test_names_in_a_wrong_order_are_found_in_every_take(takes, wrong):
 def test_shuffled_names_are_found(shared, seed):
     take = load_motion(shared / "data/livelink/facial.csv.gz")[0].to("arkit")
     assert suspicious_order(renamed(take, np.random.default_rng(seed).permutation(52)))
+
+
+def test_no_synthesised_clip_is_suspected():
+    """They are short, and two shapes of one expression follow each other as closely as its two sides."""
+    long = []
+    for seed in range(150):
+        plan = invent(random.Random(seed), random.Random(seed).choice(list(CATEGORIES)), held_out(), False)
+        motion = perform(plan, np.random.default_rng(seed))
+        assert suspicious_order(motion) is None, plan.text()
+        long += [motion] if len(motion) >= 100 else []
+    assert len(long) > 20
 
 
 def test_nothing_is_said_of_what_says_nothing():

@@ -9,14 +9,19 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facelm.corpus.schema import frames, motion
 from facelm.errors import FacelmError
+from facelm.evaluate.clips import deal
+from facelm.evaluate.predict import rebuild
 from facelm.evaluate.text import words
 from facelm.motion import FaceMotion
+
+if TYPE_CHECKING:
+    from facelm.evaluate.setting import Setting
 
 RESTING = "The face stays neutral."
 POINTS = 16  # moments of a clip at which motions are compared
@@ -115,6 +120,29 @@ class Training:
     @cached_property
     def _by_layout(self) -> dict[str, tuple[np.ndarray, list[int]]]:
         return {}
+
+
+def motion_rows(setting: "Setting", made: Sequence[FaceMotion], by: str = "text") -> dict[str, list[FaceMotion]]:
+    """The motions of every row of a table for a setting's clips; `made` are the model's.
+
+    by: what the nearest training clip is nearest to, the prompt ("text") or the reference ("motion").
+    """
+    clips = setting.clips
+    references = [clip.motion for clip in clips]
+    rng = random.Random(setting.seed)
+    rows = {"reference": references, "model": list(made)}
+    if setting.tokenizer is not None and by == "text":
+        rows["reconstruction"] = rebuild(setting.tokenizer, clips)
+    if setting.training is not None:
+        own = setting.training
+        near = own.nearest_by_text([c.prompt for c in clips]) if by == "text" else own.nearest_by_motion(references)
+        for row, places in (("nearest training", near), ("random training", own.random(len(clips), rng))):
+            shown = [own.motion(place) for place in places]
+            rows[row] = [m.to(clip.motion.layout) for m, clip in zip(shown, clips, strict=True)]
+    if len(clips) > 1:
+        rows["shuffled"] = [made[place] for place in deal(len(clips), rng)]
+    rows["rest pose"] = [resting(reference) for reference in references]
+    return rows
 
 
 def resting(like: FaceMotion) -> FaceMotion:

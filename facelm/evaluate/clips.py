@@ -44,9 +44,9 @@ class Clip:
 
     @property
     def emotion(self) -> str:
-        """The plan's emotions in order; "none" where it names none."""
-        named = [item.name for phase in self.plan.phases for item in phase.items if item.kind == "emotion"]
-        return " then ".join(dict.fromkeys(named)) or "none"
+        """The first emotion of the plan; "none" where it names none."""
+        named = (item.name for phase in self.plan.phases for item in phase.items if item.kind == "emotion")
+        return next(named, "none")
 
     @property
     def length(self) -> str:

@@ -27,6 +27,7 @@ ROWS = (  # in the order of a table: what the judges make of the truth, the syst
     "its plan",
     "nearest training",
     "random training",
+    "majority answer",
     "shuffled",
     "rest pose",
 )

@@ -1,0 +1,124 @@
+"""text-to-motion: does a motion do what the prompt says? (benchmark II of MMHead)
+
+The retrieval judge gives R-Precision, FID, Text-Match and Diversity, the facts judge what was asked and shown. What is
+measured against the reference (LVE, FVE) is for information: a prompt leaves a face free to do it otherwise.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from facelm.describe.plan import Plan
+from facelm.errors import FacelmError
+from facelm.evaluate.baselines import motion_rows
+from facelm.evaluate.clips import Clip, groups
+from facelm.evaluate.compare import aligned, compare
+from facelm.evaluate.embeddings import multimodality
+from facelm.evaluate.facts import Trial, scores, trials
+from facelm.evaluate.motion import fve, jerk_ratio, lve
+from facelm.evaluate.pairs import Pair
+from facelm.evaluate.predictions import Predictions
+from facelm.evaluate.result import Case, Result
+from facelm.evaluate.score import Score, Tally
+from facelm.evaluate.setting import Setting, merged, retrieval_scores
+from facelm.motion import FaceMotion
+
+NAME = "text-to-motion"
+NEEDS = "motions"
+FACTS = ["facts F1 strict", "facts F1", "facts precision", "facts recall"]
+DETAILS = ["head", "side", "order", "blinks", "intensity"]
+
+
+def score(setting: Setting, predictions: Predictions) -> Result:
+    """The result of motions for the clips' prompts; clips without a prompt or a motion are left out.
+
+    Raises FacelmError when none is left.
+    """
+    asked = [m if c.prompt else None for c, m in zip(setting.clips, predictions.motions, strict=True)]
+    places = [place for place, shown in enumerate(asked) if shown is not None]
+    setting, made = setting.of(asked, "motions")
+    clips = setting.clips
+    rows = motion_rows(setting, made)
+    samples = {places.index(place): drawn for place, drawn in predictions.samples.items() if place in places}
+
+    plans = [clip.plan for clip in clips]
+    judged = {row: trials(plans, motions) for row, motions in rows.items()}
+    if any("plan" in shown.metadata for shown in made):
+        judged["its plan"] = [_planned(plan, shown) for plan, shown in zip(plans, made, strict=True)]
+    facts = {row: scores(found) for row, found in judged.items()}
+
+    metrics = [lve(), fve(), jerk_ratio()]
+    references, ids = rows["reference"], [clip.id for clip in clips]
+    compared = {row: compare(metrics, motions, references, setting.rig, ids) for row, motions in rows.items()}
+    tables = {"facts judge": FACTS, "in detail": DETAILS, "against the reference": [m.name for m in metrics]}
+    found = [facts, {row: own.scores() for row, own in compared.items()}]
+
+    if setting.judge is not None:
+        queries = setting.judge.embed_texts([clip.prompt for clip in clips])
+        found.append(retrieval_scores(setting.judge, queries, rows, "Text-Match", setting.seed))
+        names = ["R@1", "R@2", "R@3", "FID", "Text-Match", "Diversity"]
+        if samples:
+            found.append({"model": _multimodality(setting, list(samples.values()))})
+            names.append("MultiModality")
+        tables = {"retrieval judge": names, **tables}
+    if samples:
+        found.append({"model": _samples(setting, clips, samples)})
+        tables["against the reference"] = [*tables["against the reference"], "MEE", "CE"]
+
+    cases = [
+        Case(clip.id, clip.prompt, clip.motion, shown, scores={**_own(trial), **compared["model"].clip(index)})
+        for index, (clip, shown, trial) in enumerate(zip(clips, made, judged["model"], strict=True))
+    ]
+    breakdown = {
+        what: {group: _shown(scores([judged["model"][i] for i in members])) for group, members in found_groups.items()}
+        for what, found_groups in groups(clips).items()
+    }
+    result = setting.result(NAME, FACTS[0], tables, rows=merged(*found), breakdown=breakdown, cases=cases)
+    result.notes += predictions.notes
+    return result
+
+
+def _planned(plan: Plan, shown: FaceMotion) -> Trial:
+    """The plan a motion followed, scored as if it had been performed to the letter."""
+    try:
+        return trials([plan], [Plan.parse(shown.metadata.get("plan", ""))])[0]
+    except FacelmError:
+        return Trial(tuple(phase.items for phase in plan.phases), ())
+
+
+def _own(trial: Trial) -> dict[str, float]:
+    return {"facts F1 strict": trial.agreement(strict=True).f1, "facts F1": trial.agreement().f1}
+
+
+def _shown(found: dict[str, Score]) -> dict[str, Score]:
+    return {name: found[name] for name in (*FACTS[:2], *DETAILS)}
+
+
+def _multimodality(setting: Setting, samples: Sequence[Sequence[FaceMotion]]) -> dict[str, Score]:
+    flat = [shown.to(setting.judge.layout) for drawn in samples for shown in drawn]
+    embedded = setting.judge.embed_motions(flat).reshape(len(samples), len(samples[0]), -1)
+    found = multimodality(embedded, seed=setting.seed)
+    return {found.name: found}
+
+
+def _samples(setting: Setting, clips: Sequence[Clip], samples: dict[int, list[FaceMotion]]) -> dict[str, Score]:
+    """ProbTalk3D's figures of several draws a prompt: LVE of their mean, and of the one nearest to the reference."""
+    metric, mean, best = lve(), Tally(), Tally()
+    rig = setting.rig
+    count = min(map(len, samples.values()))
+    formulas = {
+        "MEE": f"LVE of the mean of {count} motions for one prompt, mean over clips",
+        "CE": f"least LVE of {count} motions for one prompt, mean over clips",
+    }
+    for place, drawn in samples.items():
+        pairs = [aligned(shown, clips[place].motion) for shown in drawn]
+        frames = min(len(own) for own, _ in pairs)
+        try:
+            true = rig.vertices(pairs[0][1][:frames].to(rig.layout))
+            vertices = [rig.vertices(own[:frames].to(rig.layout)) for own, _ in pairs]
+        except FacelmError as error:
+            return {name: Score.missing(name, "mm", formula, str(error)) for name, formula in formulas.items()}
+        errors = [metric(Pair(own, true, rig.regions)).value for own in vertices]
+        mean.add(metric(Pair(np.mean(vertices, axis=0), true, rig.regions)).value)
+        best.add(min(errors))
+    return {name: t.score(name, "mm", formulas[name]) for name, t in (("MEE", mean), ("CE", best))}

@@ -39,7 +39,7 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     arrays = read_npz(path, FIELDS)
     missing = [name for name in ("values", "fps", "layout") if name not in arrays]
     if missing:
-        held = ", ".join(npz_names(path)) or "nothing"
+        held = ", ".join(" ".join(name.split()) for name in npz_names(path)) or "nothing"
         raise FacelmError(
             f"{path} has no array {', '.join(missing)} but {held}; facelm's own npz has values (T, D), fps and layout, "
             "and what it knows of other programs is listed in its documentation"

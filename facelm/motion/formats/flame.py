@@ -225,7 +225,7 @@ def _notes(dialect: Dialect, held: Held, layout: Layout) -> list[str]:
 
 def _describe(held: Held) -> str:
     shapes = [f"{name or 'an array'} {array.shape}" for name, array in held.arrays.items()]
-    told = [*shapes, *held.other]
+    told = [" ".join(name.split()) for name in (*shapes, *held.other)]
     return ", ".join(told[:8]) + (f" and {len(told) - 8} more" if len(told) > 8 else "") if told else "nothing"
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from facelm.errors import FacelmError
+from facelm.motion.formats import pickles
 from facelm.motion.formats.pickles import MAX_BYTES, load_pickle, unpickle
 
 ALL = ("chumpy", "scipy.sparse")
@@ -291,13 +292,14 @@ def test_crafted_shapes_and_types_of_arrays(tmp_path):
     refuses(array_with(dtype_state=(3, "<", ("f8", (2,)), None, None, 8, 1, 0)), tmp_path, "records")
 
 
-def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path):
-    raw = bytes(2**20)
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(pickles, "MAX_BYTES", 2**22)
+    raw = bytes(2**16)
     head = b"\x80\x03(B" + len(raw).to_bytes(4, "little") + raw + b"q\x000cnumpy._core.numeric\n_frombuffer\nq\x010"
     one = b"h\x01(h\x00cnumpy\ndtype\nX\x02\x00\x00\x00f8\x85RJ" + (len(raw) // 8).to_bytes(4, "little")
     one += b"\x85X\x01\x00\x00\x00CtR"
     assert [len(a) for a in loads(head + one + one + b"l.", tmp_path)] == [len(raw) // 8] * 2
-    refuses(head + (one + b"0") * (2 * MAX_BYTES // len(raw) + 1) + b"l.", tmp_path, "unpacks to too much")
+    refuses(head + (one + b"0") * (2 * 2**22 // len(raw) + 1) + b"l.", tmp_path, "unpacks to too much")
     wide = {"_shape": (10**6, 10**6), "indptr": np.zeros(1, "i4"), "indices": np.zeros(0, "i4"), "data": np.zeros(0)}
     refuses(b"\x80\x02cscipy.sparse\ncsc_matrix\n)\x81" + pickle.dumps(wide, 2)[2:-1] + b"b.", tmp_path, "too large")
     outside = {"_shape": (2, 2), "indptr": np.int32([0, 1, 2]), "indices": np.int32([0, 99]), "data": np.ones(2)}

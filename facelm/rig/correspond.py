@@ -122,7 +122,7 @@ def correspond(source: Rig, target: Rig, pairs: Mapping[str, Pair] | None = None
     unit = other.unit
     surface = Surface(other.skin, other.face, unit)
     scale, turn, shift = similarity(first, second)
-    whole = _settle(one, surface, scale, turn, shift, unit)
+    whole = None if pairs else _settle(one, surface, scale, turn, shift, unit)
     if whole is None:
         rest = _warp(scale * one.skin.rest @ turn.T + shift, scale * first @ turn.T + shift, second, one, surface, unit)
     else:

@@ -9,7 +9,9 @@ free least squares explain the difference by other shapes. Shapes of the source 
 to one, by their geometry alone are therefore sent there, and others join only where they explain enough of the rest.
 """
 
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -106,7 +108,8 @@ def fit(
         )
     if not len(vertices) or not np.isfinite(vertices).all():
         raise FacelmError("the vertices must be finite numbers of at least one frame")
-    fitter, still = _Fitter(source, target, matches, recognise), still_vertices(source)
+    fitter = _Fitter(source, target, matches, recognise)
+    still = _still(source, fitter.own)
     parts = []
     for start in range(0, len(vertices), BLOCK):
         upright, angles = stabilise(vertices[start : start + BLOCK], template, still)
@@ -163,7 +166,8 @@ class _Fitter:
             and np.array_equal(source.faces, target.faces)
             and len(source.rest) == len(target.rest)
         )
-        self.problem = _problem(self.matches, target, self.own, self.same)
+        theirs = self.own if source is target else _probe(target)
+        self.problem = _problem(self.matches, target, self.own, theirs, self.same)
         rows = (self.problem.read @ self.own.deltas.reshape(len(self.own.columns), -1).T.astype(np.float64)).T
         self.right = rows @ self.problem.rows.T  # (source K, target K)
         signed = _signed(source, self.own, target, self.problem.basis)
@@ -197,7 +201,7 @@ class _Fitter:
 
     @cached_property
     def _itself(self) -> _Problem:
-        return _problem(correspond(self.source, self.source), self.source, self.own, True)
+        return _problem(correspond(self.source, self.source), self.source, self.own, self.own, True)
 
 
 def stabilise(vertices: np.ndarray, template: np.ndarray, still: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -221,7 +225,11 @@ def stabilise(vertices: np.ndarray, template: np.ndarray, still: np.ndarray) -> 
 
 def still_vertices(rig: Rig) -> np.ndarray:
     """Boolean (V,): the fifth of the vertices from the eyes upwards that the rig's channels move least."""
-    moved = np.abs(_probe(rig).deltas).max((0, 2))
+    return _still(rig, _probe(rig))
+
+
+def _still(rig: Rig, probe: _Basis) -> np.ndarray:
+    moved = np.abs(probe.deltas).max((0, 2))
     above = rig.rest[:, 1] >= rig.rest[np.asarray(rig.regions["upper_face"], bool), 1].min()
     above &= ~np.asarray(rig.regions["eyes"], bool)
     return above & (moved <= np.quantile(moved[above], 0.2))
@@ -304,8 +312,7 @@ def _recognise(
     return found, known
 
 
-def _problem(matches: Correspondence, target: Rig, source: _Basis, same: bool) -> _Problem:
-    basis = _probe(target)
+def _problem(matches: Correspondence, target: Rig, source: _Basis, basis: _Basis, same: bool) -> _Problem:
     used = np.ones(len(matches.vertices), bool)
     theirs = np.abs(source.deltas[:, matches.corners[matches.eyes]]).max(initial=0)
     ours = np.abs(basis.deltas[:, matches.vertices[matches.eyes]]).max(initial=0)
@@ -335,27 +342,34 @@ def _problem(matches: Correspondence, target: Rig, source: _Basis, same: bool) -
 def _probe(rig: Rig) -> _Basis:
     """What each channel does but those of the head and neck."""
     channels = layout(rig.layout)
-    columns, deltas = [], []
-    for column, channel in enumerate(channels.channels):
-        if _turns_head(channel):
-            continue
-        values = np.zeros((1, channels.width), np.float32)
-        values[0, column] = reach = RAD_PROBE if channel.unit == "rad" else 1.0
-        try:
-            moved = (np.asarray(rig.vertices(values))[0] - rig.rest) / reach
-        except FacelmError:  # expressions beyond those of a smaller FLAME model
-            continue
-        if np.abs(moved).max() > STILL:
-            columns.append(column)
-            deltas.append(moved)
-    if not columns:
+    columns = np.array([i for i, channel in enumerate(channels.channels) if not _turns_head(channel)])
+    reach = np.array([RAD_PROBE if channels.channels[i].unit == "rad" else 1.0 for i in columns], np.float32)
+    values = np.zeros((len(columns), channels.width), np.float32)
+    values[np.arange(len(columns)), columns] = reach
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # eyelids that a FLAME rig cannot close have no part
+        shown = _shown(rig, values)
+    deltas = (shown - rig.rest) / reach[:, None, None]
+    kept = np.abs(deltas).max((1, 2)) > STILL
+    if not kept.any():
         raise FacelmError("no channel of the rig moves a vertex")
-    basis = np.array(columns), np.array(deltas, np.float32)
+    columns, deltas, reach = columns[kept], deltas[kept], reach[kept]
     values = np.zeros((1, channels.width), np.float32)
-    values[0, basis[0]] = [RAD_PROBE if channels.channels[c].unit == "rad" else 0.5 for c in columns]
-    added = np.tensordot(values[0, basis[0]], basis[1], 1)
-    error = np.abs(np.asarray(rig.vertices(values))[0] - rig.rest - added).max()
-    return _Basis(*basis, linear=bool(error < 1e-5))
+    values[0, columns] = reach / 2
+    error = np.abs(np.asarray(rig.vertices(values))[0] - rig.rest - np.tensordot(reach / 2, deltas, 1)).max()
+    return _Basis(columns, deltas, linear=bool(error < 1e-5))
+
+
+def _shown(rig: Rig, values: np.ndarray) -> np.ndarray:
+    """Vertices (N, V, 3) of values (N, D); the rest pose where a channel is beyond what a smaller FLAME model has."""
+    try:
+        return np.asarray(rig.vertices(values))
+    except FacelmError:
+        shown = np.repeat(rig.rest[None], len(values), 0)
+        for i, row in enumerate(values):
+            with suppress(FacelmError):
+                shown[i] = np.asarray(rig.vertices(row[None]))[0]
+        return shown
 
 
 def _turns_head(channel: Channel) -> bool:

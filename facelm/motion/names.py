@@ -198,10 +198,9 @@ def known_names(names: Sequence[str]) -> int:
 
 
 def load_names(names: "str | Path | NameTable") -> NameTable:
-    """The table of a YAML file or of the name of a built-in one (facegood, ict_facekit).
+    """The table of a YAML file, or the built-in one of that name (facegood, ict_facekit).
 
-    Raises FacelmError naming the field and the nearest one that exists; MissingFileError is not raised for a name that
-    is neither, the message names the built-in ones.
+    Raises FacelmError naming the field and the nearest one that exists, or the built-in tables where it is neither.
     """
     if isinstance(names, NameTable):
         return names

@@ -145,6 +145,7 @@ def test_a_table_written_by_hand(tmp_path):
         ("- a", "must hold `field: value` lines"),
         ("", "must hold `field: value` lines"),
         ("a: [", "is not YAML"),
+        ("[" * 5000, "nested too deeply|is not YAML"),
     ],
 )
 def test_mistakes_in_a_table_are_named(tmp_path, text, words):

@@ -21,7 +21,7 @@ MAX_BYTES = 2**29  # of a pickle or of the arrays in a file: hours of motion, se
 KINDS = ("chumpy", "scipy.sparse")  # what `allow` may name
 
 _DTYPE = re.compile(r"[<>|=]?(?:[?biufc]\d{0,2}|[SUa]\d{1,6}|O\d?)")
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first item of files of torch.save before 1.6
+TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first item of files of torch.save before 1.6
 
 
 def load_pickle(path: Path, allow: Collection[str] = ()) -> Any:
@@ -44,7 +44,10 @@ def unpickle(data: bytes, path: Path, allow: Collection[str] = ()) -> Any:
     if unknown:
         raise ValueError(f"allow may name {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
     try:
-        return _resolve(_Unpickler(data, allow).load(), {})
+        held = _Unpickler(data, allow).load()
+        if isinstance(held, int) and held == TORCH_MAGIC:
+            raise _Refused("is a file of torch.save; save its tensors as arrays with tensor.numpy()")
+        return _resolve(held, {})
     except FacelmError:
         raise
     except _Refused as error:
@@ -354,8 +357,6 @@ def _resolve(value: Any, memo: dict[int, tuple[Any, Any]]) -> Any:
         resolved = type(value)(_resolve(item, memo) for item in value)
     elif isinstance(value, _State):
         resolved = value.resolve(memo)
-    elif isinstance(value, int) and value == _TORCH_MAGIC:
-        raise _Refused("is a file of torch.save; save its tensors as arrays with tensor.numpy()")
     elif value is None or isinstance(value, bool | int | float | complex | str | bytes | bytearray):
         return value
     else:

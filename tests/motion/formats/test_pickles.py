@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -137,6 +137,7 @@ def test_the_same_array_twice_is_one_array_and_cycles_end(tmp_path):
     st.integers(0, 5),
 )
 def test_plain_values_come_back(value, protocol):
+    assume(value != pickles.TORCH_MAGIC)  # alone it is the first word of a file of torch.save
     got = unpickle(pickle.dumps(value, protocol=protocol), "take.pkl")
     assert repr(got) == repr(value)
 
@@ -248,7 +249,7 @@ def test_names_outside_the_list_are_not_even_looked_up(tmp_path, name):
         (b"Pid\n.", "outside"),
         (b"\x82\x01.", "extension codes"),
         (b"ctorch._utils\n_rebuild_tensor_v2\n.", "torch tensors; save"),
-        (pickle.dumps(0x1950A86A20F9469CFC6C), "torch.save"),
+        (pickle.dumps(pickles.TORCH_MAGIC), "torch.save"),
         (b"r\xff\xff\xff\x7f.", "damaged"),
         (b"\x96\xff\xff\xff\xff\xff\x00\x00\x00x", "ends too early"),
         (b"(cnumpy\nndarray\no.", "old objects"),

@@ -14,6 +14,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from facelm import FaceMotion
+from facelm.motion import load_motion
 from facelm.rig import write_glb
 
 pytestmark = pytest.mark.slow
@@ -152,6 +153,20 @@ def test_blender_imports_our_glb_with_every_shape_and_the_head(blender, take, tm
     expected = np.minimum(take.values[frames, :52], sliders)
     np.testing.assert_allclose(np.array(seen["values"])[:, 1:], expected, atol=1e-5)
     check_turns(take, seen, [frame + 1 for frame in frames], seen["rest"])
+
+
+def test_what_blender_exports_is_read(blender, take, tmp_path):
+    take = FaceMotion(np.clip(take.to("arkit").values, -1, 1), 30)  # within Blender's sliders
+    write_glb(take, tmp_path / "take.glb")
+    blender(
+        "scene.render.fps, scene.frame_end = 30, 100\n"
+        f"bpy.ops.import_scene.gltf(filepath={str(tmp_path / 'take.glb')!r})\n"
+        f"bpy.ops.export_scene.gltf(filepath={str(tmp_path / 'again.glb')!r}, export_morph_normal=False)\n"
+        "print('{}')"
+    )
+    again, report = load_motion(tmp_path / "again.glb")
+    assert again.rate == take.rate and len(again) == len(take) and not report.notes
+    np.testing.assert_allclose(again.values, take.values, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,8 @@ def builtin_tables() -> dict[str, NameTable]:
 def _read(path: Path) -> NameTable:
     try:
         content = read_yaml(path)
+    except RecursionError:
+        raise FacelmError(f"{path} is nested too deeply for a name table") from None
     except UnicodeDecodeError as error:
         raise FacelmError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"

@@ -7,10 +7,11 @@ from facelm.cli.card import card
 from facelm.cli.chat import chat
 from facelm.cli.clean import clean
 from facelm.cli.corpus import corpus
+from facelm.cli.evaluate import evaluate, score
 from facelm.cli.files import convert, render
 from facelm.cli.info import info
 from facelm.cli.make import base, merge
-from facelm.cli.model import animate, describe, evaluate
+from facelm.cli.model import animate, describe
 from facelm.cli.rig import rig
 from facelm.errors import FacelmError
 
@@ -50,5 +51,5 @@ def main() -> None:
     """
 
 
-for verb in (animate, base, card, chat, clean, convert, corpus, describe, evaluate, info, merge, render, rig):
+for verb in (animate, base, card, chat, clean, convert, corpus, describe, evaluate, info, merge, render, rig, score):
     main.add_command(verb)

@@ -1,6 +1,4 @@
-"""Verbs that ask a model: animate, describe, evaluate."""
-
-from contextlib import nullcontext
+"""Verbs that ask a model: animate, describe."""
 
 import click
 
@@ -61,33 +59,3 @@ def describe(file: str, model: str, question: str | None, every: float | None, s
     answers = lm.describe_batch([motion.crop(start, end) for start, end in parts], question)
     for (start, end), answer in zip(parts, answers, strict=True):
         click.echo(f"{start:.1f}-{end:.1f} s  {' '.join(answer.split())}")
-
-
-@click.command()
-@click.option("--model", required=True, help="Folder of a model.")
-@click.option("--corpus", required=True, help="Folder of the corpus whose test clips are used.")
-@click.option("--split", default="test", show_default=True, help="Split of the corpus.")
-@click.option("--prompts", type=click.IntRange(2), default=200, show_default=True, help="How many clips.")
-@click.option("--candidates", type=click.IntRange(1), default=1, show_default=True, help="Draw so many, keep the best.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything drawn.")
-@click.option("--out", help="Write the figures as JSON too.")
-def evaluate(model: str, corpus: str, split: str, prompts: int, candidates: int, seed: int, out: str | None) -> None:
-    """Score a model both ways: facts measured on what it animates, and facts in what it says of motions.
-
-    Example:  facelm evaluate --model outputs/demo/model --corpus outputs/corpus --out outputs/scores.json
-    """
-    from tqdm import tqdm
-
-    from facelm.evaluate.benchmark import run, save
-
-    with output(out, (".json",)) if out else nullcontext() as temporary:
-        lm = load_lm(model)
-        with tqdm(total=2 * prompts, unit="clip", delay=1) as bar:
-
-            def progress(done: int) -> None:
-                bar.update(done)
-
-            report = run(lm, corpus, split, prompts, candidates, seed, progress, name=model)
-        if temporary is not None:
-            save(report, temporary)
-    click.echo(report.tables())

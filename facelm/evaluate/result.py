@@ -194,8 +194,8 @@ class Result:
             raise FacelmError(f"the scores are not what this facelm writes ({error}); evaluate again") from error
 
 
-def save_results(results: Sequence[Result], path: str | Path) -> None:
-    """Write results as JSON, and the motions of their cases as an npz file of the same name beside it."""
+def save_results(results: Sequence[Result], path: str | Path, beside: str | Path | None = None) -> None:
+    """Write results as JSON, and the motions of their cases as npz: `beside`, by default path with that ending."""
     path = Path(path)
     motions: dict[str, np.ndarray] = {}
     for result in results:
@@ -205,8 +205,8 @@ def save_results(results: Sequence[Result], path: str | Path) -> None:
             if case.made is not None:
                 motions[f"{result.benchmark}/{case.id}/made"] = case.made.values
     document = {"format": FORMAT, "results": [result.to_json() for result in results]}
-    with atomic_path(path.with_suffix(".npz")) as beside:
-        np.savez_compressed(beside, **motions)  # type: ignore[arg-type]
+    with atomic_path(beside or path.with_suffix(".npz")) as temporary:
+        np.savez_compressed(temporary, **motions)  # type: ignore[arg-type]
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,15 +1,17 @@
 """What a benchmark is measured with: the clips, the judges, the head, and where floors and ceilings come from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facelm.corpus.shards import load_corpus, shard_files
 from facelm.errors import FacelmError
 from facelm.evaluate.baselines import Training
-from facelm.evaluate.clips import Clip
+from facelm.evaluate.clips import Clip, choose
 from facelm.evaluate.embeddings import diversity, fid, matching_distance, r_precision, retrieval
 from facelm.evaluate.result import Result, machine
 from facelm.evaluate.score import Score
@@ -48,6 +50,66 @@ class Setting:
     encoder: tuple[Any, Any] | None = None
     head: Rig | None = None
     notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(
+        cls,
+        data: str | Path,
+        split: str = "test",
+        prompts: int | None = None,
+        seed: int = 0,
+        judges: Sequence[str | Path] = (),
+        encoder: str = "",
+        head: Rig | None = None,
+        tokenizer: str = "",
+        model: str = "",
+    ) -> "Setting":
+        """The setting of a corpus folder.
+
+        Args:
+            split, prompts, seed: of the clips; prompts None takes all.
+            judges: folders of retrieval judges, at most one of text and one of sound.
+            encoder: folder or Hub id of a model for BERTScore.
+            tokenizer: folder of a motion tokenizer for the row "reconstruction".
+            model: the name of what is scored.
+
+        Raises FacelmError when something is missing or damaged, or two judges are of one kind.
+        """
+        clips = choose(data, split, prompts, seed)
+        notes = []
+        training = None
+        if split != "train" and shard_files(data, "train"):
+            training = Training(load_corpus(data, "train"))
+        else:
+            notes.append(f"{data} has no training split beside {split}, so there are no floors from training clips.")
+        own: dict[str, Any] = {}
+        for folder in judges:
+            from facelm.evaluate.judge import Judge
+
+            found = Judge.from_pretrained(folder)
+            if found.kind in own:
+                raise FacelmError(f"{folder} is a second judge of {found.kind}; give one of each kind")
+            own[found.kind] = found
+        if tokenizer:
+            from facelm.tokenizer import MotionTokenizer
+
+            decoder: Any = MotionTokenizer.from_pretrained(tokenizer)
+        else:
+            decoder = None
+        return cls(
+            clips,
+            str(data),
+            split,
+            model,
+            seed,
+            training,
+            decoder,
+            own.get("text"),
+            own.get("audio"),
+            _encoder(encoder) if encoder else None,
+            head,
+            notes,
+        )
 
     @cached_property
     def rig(self) -> Rig:
@@ -95,10 +157,20 @@ class Setting:
         )
 
 
+def _encoder(name: str) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name), AutoModel.from_pretrained(name).eval()
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FacelmError(f"the encoder {name} cannot be loaded ({reason}); give a folder or Hub id") from error
+
+
 def retrieval_scores(
     judge: Any,
     queries: np.ndarray,
-    rows: dict[str, Sequence[FaceMotion]],
+    rows: Mapping[str, Sequence[FaceMotion]],
     match: str,
     seed: int,
 ) -> dict[str, dict[str, Score]]:

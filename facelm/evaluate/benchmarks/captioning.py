@@ -19,7 +19,6 @@ from facelm.evaluate.score import Score
 from facelm.evaluate.setting import Setting, merged
 
 NAME = "captioning"
-NEEDS = "captions"
 FACTS = ["facts F1", "facts precision", "facts recall", "facts F1 strict", "head", "side", "order"]
 WORDS = ["BLEU-1", "BLEU-4", "chrF", "ROUGE-L", "CIDEr-D"]
 

@@ -16,7 +16,6 @@ from facelm.evaluate.setting import Setting
 from facelm.evaluate.text import words
 
 NAME = "question-answering"
-NEEDS = "answers"
 TABLE = ["exact", "normalised", "token F1"]
 FORMULAS = {
     "exact": "share of answers equal to the corpus' letter by letter",

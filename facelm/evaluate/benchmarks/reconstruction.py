@@ -14,7 +14,6 @@ from facelm.evaluate.result import Case, Result
 from facelm.evaluate.setting import Setting, merged
 
 NAME = "reconstruction"
-NEEDS = "motions"
 ERRORS = ["LVE", "FVE", "L_max upper_face", "FDD", "ALE", "coefficient LVE"]
 DYNAMICS = ["jerk ratio", "speed ratio", "jaw_r", "amplitude ratio", "ba_ref"]
 CLOSURES = ["lip closure recall", "lip closure precision", "eyelid closure recall", "eyelid closure precision"]

@@ -24,7 +24,6 @@ from facelm.evaluate.setting import Setting, merged, retrieval_scores
 from facelm.motion import FaceMotion
 
 NAME = "text-to-motion"
-NEEDS = "motions"
 FACTS = ["facts F1 strict", "facts F1", "facts precision", "facts recall"]
 DETAILS = ["head", "side", "order", "blinks", "intensity"]
 

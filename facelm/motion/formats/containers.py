@@ -39,19 +39,20 @@ class Held:
     frames: np.ndarray | None = None
 
 
-def kind_of(path: Path, head: bytes) -> str | None:
-    """The kind of container, or None when it is none of them."""
+def kind_of(path: Path) -> str | None:
+    """The kind of container, or None when it is none of them (a gzipped one is not)."""
     if path.is_dir():
         return "folder"
-    if head.startswith(NPY):
+    with open(path, "rb") as file:
+        head = file.read(len(NPY))
+    if head == NPY:
         return "npy"
     if head.startswith(b"PK"):
         if npz_names(path):
             return "npz"
         return "torch file" if _is_torch(path) else None
-    if (head[:1] == b"\x80" and head[1:2] <= b"\x05") or (head and path.suffix.lower() in PICKLES):
-        return "pickle"
-    return None
+    old = head[:1] in b"(c]}" and path.suffix.lower() in PICKLES  # of Python 2; any text may begin like this
+    return "pickle" if (head[:1] == b"\x80" and head[1:2] <= b"\x05") or (head and old) else None
 
 
 def read_held(path: Path, kind: str, wanted: Collection[str], widths: Collection[int] = ()) -> Held:

@@ -12,7 +12,7 @@ import numpy as np
 
 from facelm.errors import FacelmError
 from facelm.files import atomic_path
-from facelm.motion.formats import ReadOptions, read_head
+from facelm.motion.formats import ReadOptions
 from facelm.motion.formats.arrays import npz_names
 from facelm.motion.formats.containers import Held, frame_files, frame_folders, kind_of, read_held
 from facelm.motion.formats.flame_dialects import (
@@ -40,7 +40,7 @@ _DEFAULTS = ReadOptions()
 
 def sniff(path: Path, head: bytes) -> bool:
     """Whether it is npy, a pickle, a torch file, a folder of FLAME arrays, or an npz that no other reader claims."""
-    kind = kind_of(path, head)
+    kind = kind_of(path)
     if kind == "folder":
         stacked = any((path / f"{name}.npy").is_file() for name in NEEDED)
         return stacked or bool(frame_folders(path, NEEDED) or frame_files(path))
@@ -58,7 +58,7 @@ def read(path: Path, options: ReadOptions = _DEFAULTS) -> tuple[FaceMotion, Load
     `options.short_rows` says.
     Raises FacelmError naming the file, and the array and frame where one is wrong.
     """
-    kind = kind_of(path, read_head(path))
+    kind = kind_of(path)
     if kind is None:
         raise FacelmError(f"{path} holds no arrays; FLAME coefficients come as npz, npy, pickle, torch file or folder")
     held = read_held(path, kind, WANTED, tuple(ALONE))

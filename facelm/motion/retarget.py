@@ -218,12 +218,18 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
         if len(cells) != len(columns or rows[0][1 if named else 0 :]) or not all(map(_is_number, cells)):
             raise FacelmError(f"{path}, line {line}: not the numbers of one row of the matrix")
         numbers.append([float(cell) for cell in cells])
-    arrays = {"matrix": np.array(numbers)}
-    for names in (columns, labels):
+    matrix = np.array(numbers)
+    sides = [labels, columns] if _flameness(labels) >= _flameness(columns) else [columns, labels]
+    arrays = {"matrix": matrix if sides[0] is labels else matrix.T}
+    for key, names in zip(("target_names", "source_names"), sides, strict=True):
         if names is not None:
-            flame = all(name in FLAME for name in names)
-            arrays["target_names" if flame else "source_names"] = np.array(names)
+            arrays[key] = np.array(names)
     return arrays
+
+
+def _flameness(names: list[str] | None) -> int:
+    """How much names look like FLAME's channels (above 0) or ARKit's (below 0)."""
+    return sum((name in FLAME) - (name in LIVELINK) for name in names or ())
 
 
 def _is_number(cell: str) -> bool:

@@ -16,6 +16,7 @@ import yaml
 from scipy import sparse
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from facelm.errors import FacelmError, MissingFileError
@@ -46,7 +47,7 @@ TOO_FAR = 0.12  # a match further apart than this after the warp is none
 TOO_TURNED = 0.3  # nor is one whose normals agree (cosine) less than this
 AROUND = 0.2  # over which the local change of shape is averaged
 STIFF = 0.1  # how strongly it is held to the similarity
-SQUARE = 0.01  # radians by which two heads may be turned against each other before landmarks are looked for again
+SQUARE = 0.03  # radians by which two heads may be turned against each other before landmarks are looked for again
 MAY_BE_SAME, SAME_FORM = 0.04, 0.008  # faces of one form lie so near, laid over each other roughly and exactly
 LIPS_APART = 0.09  # a vertex this near to the line of the lips is of one lip or the other
 
@@ -114,11 +115,15 @@ def correspond(source: Rig, target: Rig, pairs: Mapping[str, Pair] | None = None
     """
     if len(source.rest) == len(target.rest) and np.array_equal(source.faces, target.faces):
         return _same_topology(source, target)
+    given = {
+        name: (_place(name, pair[0], source.rest), _place(name, pair[1], target.rest))
+        for name, pair in (pairs or {}).items()
+    }
     one, other = anatomy(source), anatomy(target)
-    _, turn, _ = similarity(*_shared(one, other, source, target, pairs or {}))
+    _, turn, _ = similarity(*_shared(one, other, given))
     if np.trace(turn) < 1 + 2 * np.cos(SQUARE):
         one = anatomy(source, turn)  # "from the front" means the same for both heads
-    first, second = _shared(one, other, source, target, pairs or {})
+    first, second = _shared(one, other, given)
     unit = other.unit
     surface = Surface(other.skin, other.face, unit)
     scale, turn, shift = similarity(first, second)
@@ -270,11 +275,11 @@ def _eyeballs(
 
 
 def _shared(
-    one: Anatomy, other: Anatomy, source: Rig, target: Rig, pairs: Mapping[str, Pair]
+    one: Anatomy, other: Anatomy, given: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    first, second = dict(one.points), dict(other.points)
-    for name, pair in pairs.items():
-        first[name], second[name] = _place(name, pair[0], source.rest), _place(name, pair[1], target.rest)
+    """Landmarks (L, 3) of both heads."""
+    first = one.points | {name: pair[0] for name, pair in given.items()}
+    second = other.points | {name: pair[1] for name, pair in given.items()}
     names = [name for name in first if name in second]
     return np.array([first[name] for name in names]), np.array([second[name] for name in names])
 
@@ -312,8 +317,7 @@ def _warp(
         soft = np.concatenate([np.full(kept.sum(), stiffness), np.full(len(first), 0.02)])
 
         def kernel(a: np.ndarray, b: np.ndarray, reach: float = reach) -> np.ndarray:
-            squared = ((a[:, None] - b[None]) ** 2).sum(-1)
-            return np.exp(-squared / (2 * (reach * unit) ** 2))
+            return np.exp(-cdist(a, b, "sqeuclidean") / (2 * (reach * unit) ** 2))
 
         strengths = np.linalg.solve(kernel(points, points) + np.diag(soft), moves)
         first = first + kernel(first, points) @ strengths

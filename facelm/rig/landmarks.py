@@ -229,7 +229,7 @@ def _lids(skin: Mesh, ball: Mesh, centre: np.ndarray, unit: float, side: str) ->
 def _mouth(skin: Mesh, outside: np.ndarray, opened: np.ndarray, eyes: np.ndarray, unit: float) -> dict[str, np.ndarray]:
     """The line of the lips: where skin that touches parts when the jaw opens (opened: displacements (V, 3))."""
     seen = Mesh(skin.rest, skin.triangles[outside[skin.triangles].all(1)])
-    which, weights = seen.samples(SPACING * unit)
+    which, weights = seen.samples(1.5 * SPACING * unit)
     points, moved = seen.at(which, weights, skin.rest), np.linalg.norm(seen.at(which, weights, opened), axis=1)
     near = (np.linalg.norm(points - eyes, axis=1) < 1.7 * unit) & (points[:, 1] < eyes[1] - 0.3 * unit)
     points, moved = points[near], moved[near]

@@ -80,7 +80,7 @@ def test_displacements_are_carried_in_the_targets_size_and_direction(head, copy,
         shape = SHAPES.index(name)
         carried = matches.displacements(copy[0].deltas[shape])
         true = head.deltas[shape, matches.vertices]
-        assert np.linalg.norm(carried - true) < 0.05 * np.linalg.norm(true), name
+        assert np.linalg.norm(carried - true) < 0.08 * np.linalg.norm(true), name
     operator = matches.operator(len(head.rest))
     np.testing.assert_allclose(
         operator @ copy[0].deltas[3].ravel(), matches.displacements(copy[0].deltas[3]).ravel(), atol=1e-6

@@ -9,6 +9,7 @@
 | EMOCA / inferno | exp, shape, pose; or exp, jawpose, globalpose; one folder a take or one a frame |
 | VHAP / GaussianAvatars | expr, rotation, neck_pose, jaw_pose, eyes_pose 6, shape, translation, static_offset |
 | SMIRK | expression_params 50, jaw_params, pose_params, eyelid_params 2, shape_params, cam |
+| TDMM-LM (SMIRK) | expression 50, pose, jaw, eyelid 2, identity, camera_pose |
 | BEAT2 / EMAGE | expressions 100, poses (T, 165) of SMPL-X, betas, trans, mocap_frame_rate |
 | SMPL-X face, smplx | expression, jaw_pose, leye_pose, reye_pose, neck_pose, head_pose or global_orient, betas |
 
@@ -23,7 +24,7 @@ USUAL_FPS = Fraction(25)
 RATES = ("fps", "mocap_frame_rate", "mocap_framerate", "frame_rate", "video_fps")  # arrays that say the rate
 LEFT_OUT = {  # arrays that are no motion of the face, and what they are
     **dict.fromkeys(("translation", "transl", "trans"), "the place of the head"),
-    **dict.fromkeys(("cam", "camera", "focal_length"), "the camera"),
+    **dict.fromkeys(("cam", "camera", "camera_pose", "focal_length"), "the camera"),
     **dict.fromkeys(("tex", "texcode", "tex_extra", "texture"), "the texture"),
     **dict.fromkeys(("light", "lightcode", "lights"), "the light"),
     **dict.fromkeys(("static_offset", "dynamic_offset", "detail", "detailcode"), "the shape beyond FLAME's"),
@@ -112,6 +113,14 @@ DIALECTS = (  # asked in this order
         ("expression_params", "jaw_params"),
         eyelids="eyelid_params",
         identity="shape_params",
+    ),
+    Dialect(
+        "TDMM-LM",
+        "expression",
+        {"global": ("pose", 0), "jaw": ("jaw", 0)},
+        ("expression", "jaw", "identity"),
+        eyelids="eyelid",
+        identity="identity",
     ),
     Dialect(
         "SMIRK",

@@ -199,6 +199,18 @@ def test_smirk(tmp_path):
     assert motion.identity is None  # the average head
 
 
+def test_tdmm_lm(tmp_path):
+    parts = {"expression": numbers(20, 50), "jaw": numbers(20, 3), "pose": numbers(20, 3, seed=1)}
+    parts |= {"eyelid": numbers(20, 2), "identity": numbers(1, 300), "camera_pose": numbers(20, 3, seed=2)}
+    with open(tmp_path / "a.pkl", "wb") as file:
+        pickle.dump(parts, file)
+    motion, report = load_motion(tmp_path / "a.pkl")
+    check(motion, expression=parts["expression"], jaw=parts["jaw"], eyelid=parts["eyelid"], **{"global": parts["pose"]})
+    assert report.dialect == "TDMM-LM pickle"
+    assert np.array_equal(motion.identity.ravel(), parts["identity"].ravel())
+    assert any("camera" in note for note in report.notes)
+
+
 def test_beat2(tmp_path):
     poses, expressions = numbers(8, 165), numbers(8, 100)
     more = {"betas": numbers(300), "trans": numbers(8, 3), "model": "smplx2020", "gender": "neutral"}

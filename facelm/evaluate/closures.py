@@ -32,7 +32,7 @@ def lip_closure(gaps: Gaps, what: str = "recall", of: str = "frames") -> Metric:
         raise FacelmError(f"lip closure of {what!r} and {of!r}; what is recall or precision, of is frames or runs")
 
     def part(pair: Pair) -> tuple[float, float] | None:
-        own, other = (_gap(gaps, vertices, "lips") for vertices in (pair.true, pair.predicted))
+        own, other = _gaps(gaps, pair, "lips")
         if what == "precision":
             own, other = other, own
         closed, kept = own < LIPS_TRUE_MM, other < LIPS_PREDICTED_MM
@@ -61,11 +61,8 @@ def eyelid_closure(gaps: Gaps, what: str = "recall") -> Metric:
         for side in ("left", "right"):
             rest = _gap(gaps, pair.rest[None], side)[0]
             true, predicted = (
-                [
-                    (first + end - 1) / 2 / pair.fps
-                    for first, end in runs(_gap(gaps, v, side) < LIDS_SHARE * rest, LIDS_FRAMES)
-                ]
-                for v in (pair.true, pair.predicted)
+                [(first + end - 1) / 2 / pair.fps for first, end in runs(gap < LIDS_SHARE * rest, LIDS_FRAMES)]
+                for gap in _gaps(gaps, pair, side)
             )
             own, other = (true, predicted) if what == "recall" else (predicted, true)
             total += len(own)
@@ -94,6 +91,14 @@ def matched(own: list[float], other: list[float], apart: float) -> int:
         if place < len(other) and other[place] <= time + apart:
             count, place = count + 1, place + 1
     return count
+
+
+def _gaps(gaps: Gaps, pair: Pair, opening: str) -> tuple[np.ndarray, np.ndarray]:
+    """(T,) of the truth and of the prediction."""
+    both: tuple[np.ndarray, np.ndarray] = pair.once(
+        ("gap", id(gaps), opening), lambda: (_gap(gaps, pair.true, opening), _gap(gaps, pair.predicted, opening))
+    )
+    return both
 
 
 def _gap(gaps: Gaps, vertices: Any, opening: str) -> np.ndarray:

@@ -91,8 +91,8 @@ def fdd(signed: bool = False, region: str = "upper_face") -> Metric:
         return float(pair.xp.mean(pair.xp.std(moved, axis=0, correction=0))) * MM**2
 
     def part(pair: Pair) -> tuple[float, float]:
-        predicted, true = pair.region(region)
-        difference = dynamics(pair, true) - dynamics(pair, predicted)
+        both = pair.once(("dynamics", region), lambda: [dynamics(pair, vertices) for vertices in pair.region(region)])
+        difference = both[1] - both[0]
         return (difference if signed else abs(difference)), 1.0
 
     formula = f"mean over {region} vertices of the deviation over time of the squared displacement, true - predicted"

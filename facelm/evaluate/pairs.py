@@ -7,7 +7,7 @@ into two sums; `measure` walks any iterable of pairs once, so data need not fit 
 torch's; scores are floats.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,17 +79,28 @@ class Pair:
 
     def region(self, name: str) -> tuple[Any, Any]:
         """Predicted and true vertices (T, n, 3) of a region. Raises FacelmError when the rig has no such region."""
-        return self._picked(self.predicted, name), self._picked(self.true, name)
+        found: tuple[Any, Any] = self.once(
+            ("region", name), lambda: (self._picked(self.predicted, name), self._picked(self.true, name))
+        )
+        return found
 
     def distance(self, name: str) -> Any:
         """(T, n): Euclidean distance of predicted and true vertices of a region, metres."""
-        if name not in self._distances:
+
+        def between() -> Any:
             a, b = self.region(name)
-            self._distances[name] = length(a - b)
-        return self._distances[name]
+            return length(a - b)
+
+        return self.once(("distance", name), between)
+
+    def once(self, what: Hashable, compute: Callable[[], Any]) -> Any:
+        """`compute()`, remembered under a name: for what several metrics share."""
+        if what not in self._found:
+            self._found[what] = compute()
+        return self._found[what]
 
     @cached_property
-    def _distances(self) -> dict[str, Any]:
+    def _found(self) -> dict[Hashable, Any]:
         return {}
 
     def at_rest(self, name: str) -> Any:
@@ -99,7 +110,10 @@ class Pair:
         return self.rest[self._mask(name)]
 
     def _picked(self, array: Any, name: str) -> Any:
-        return array[:, self._mask(name)]
+        mask = self._mask(name)
+        if isinstance(array, np.ndarray):  # twice as fast as by the mask
+            return array.take(np.flatnonzero(mask), axis=1)
+        return array[:, mask]
 
     def _mask(self, name: str) -> Any:
         if name not in self.regions:

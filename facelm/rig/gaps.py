@@ -28,7 +28,8 @@ class Gaps:
         upper, lower = getattr(self, opening)
         xp = array_api_compat.array_namespace(vertices)
         between = vertices[:, upper][:, :, None] - vertices[:, lower][:, None]  # (T, upper, lower, 3)
-        return xp.min(xp.min(xp.linalg.vector_norm(between, axis=-1), axis=-1), axis=-1)
+        x, y, z = (between[..., i] for i in range(3))
+        return xp.sqrt(xp.min(xp.min(x * x + y * y + z * z, axis=-1), axis=-1))
 
 
 def gaps(rig: Any) -> Gaps:

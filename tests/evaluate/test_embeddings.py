@@ -126,3 +126,15 @@ def test_wrong_embeddings_are_refused():
         fid(np.where(np.arange(40)[:, None] == 3, np.nan, normal(40, 8)), normal(40, 8))
     with pytest.raises(FacelmError, match="width 8 and 9"):
         fid(normal(40, 8), normal(40, 9))
+
+
+def test_clips_that_show_the_same_are_as_right_as_a_querys_own():
+    texts = np.eye(32)
+    motions = texts[np.arange(32) ^ 1]  # every two neighbours are exchanged
+    assert r_precision(texts, motions)[0].value == 0
+    pairs = [str(i // 2) for i in range(32)]
+    told = r_precision(texts, motions, contents=pairs)[0]
+    assert told.value == 1 and "equal content" in told.formula
+    alone = [str(i) for i in range(32)]
+    noisy = motions + normal(32, 32)
+    assert [s.value for s in r_precision(texts, noisy, contents=alone)] == [s.value for s in r_precision(texts, noisy)]

@@ -37,22 +37,29 @@ def _shared(command: Any) -> Any:
 
 
 @click.command()
-@click.argument("model")
-@click.option("--data", required=True, help="Folder of the corpus whose clips are asked for.")
+@click.argument("model", nargs=-1, metavar="MODEL")
+@click.option("--data", help="Folder of the corpus whose clips are asked for.")
 @click.option("--benchmark", "benchmarks", default=DEFAULT, show_default=True, help="Names, with commas between.")
 @_shared
 @click.option("--candidates", type=click.IntRange(1), default=1, show_default=True, help="Draw so many, keep the best.")
 @click.option("--samples", type=click.IntRange(0), default=0, help="Draw so many more for MEE, CE and MultiModality.")
 @click.option("--out", help="Write the figures as JSON too, and the motions as .npz beside it.")
+@click.option("--preference", nargs=2, metavar="A B", help="Instead: a page on which people choose, into --out.")
+@click.option("--pairs", type=click.IntRange(1), default=30, show_default=True, help="Of that page.")
+@click.option("--preference-results", "study", metavar="DIR", help="Instead: count the choices people saved.")
 @click.pass_obj
 def evaluate(
     share: "Share | None",
-    model: str,
+    model: tuple[str, ...],
+    data: str | None,
     benchmarks: str,
     candidates: int,
     samples: int,
     report: str | None,
     out: str | None,
+    preference: tuple[str, str] | None,
+    pairs: int,
+    study: str | None,
     **where: Any,
 ) -> None:
     """Score a model between floors and ceilings, in tables of Markdown.
@@ -64,15 +71,28 @@ def evaluate(
     Examples:
       facelm evaluate outputs/demo/model --data outputs/demo/corpus --out outputs/scores.json
       facelm evaluate DIR --data outputs/corpus --benchmark text-to-motion --samples 10 --judge outputs/judge
+      facelm evaluate --preference ours.json theirs/ --out study    # two results, or folders of motions
+      facelm evaluate --preference-results study choices-*.json
     """
+    if preference or study:
+        from facelm.cli import preference as people
+
+        if study:
+            people.count(study, model)
+        elif preference:
+            corpus = {"folder": data, "split": where["split"], "count": where["prompts"], "seed": where["seed"]}
+            people.write(*preference, out, pairs, None if benchmarks == DEFAULT else benchmarks, **corpus)
+        return
+    if len(model) != 1 or data is None:
+        raise click.UsageError("give MODEL and --data; or --preference A B and --out; or --preference-results")
     first = share is None or share.rank == 0
     with output(out, (".json",)) if out and first else nullcontext() as file:
         quiet()
         from facelm.evaluate import benchmarks as protocols
 
         names = protocols.names_of(benchmarks, protocols.NAMES)
-        setting = _setting(model, **where)
-        lm = load_lm(model)
+        setting = _setting(model[0], data=data, **where)
+        lm = load_lm(model[0])
         asked = sum(name != protocols.SPEED for name in names) * len(setting.clips)
         with _counting(share, asked * (1 + samples)) as share:
             results = protocols.evaluate(lm, setting, names, candidates, samples, share)

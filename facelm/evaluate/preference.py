@@ -51,7 +51,7 @@ def write_preference(
     clips: Sequence[Clip] = (),
     benchmark: str | None = None,
     size: int = SIZE,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[str]:
     """Write out/page, a page for people, and out/key.json, which says what they saw.
 
@@ -60,7 +60,7 @@ def write_preference(
         seed: of the choice of clips, their order and their sides; each system is on the left in half of the pairs.
         pairs: at most so many clips.
         size: pixels of each face.
-        progress: called with 1 after each pair filmed.
+        progress: called with how many pairs are filmed, and of how many, after each.
 
     Returns sentences about clips that had to be left out.
     Raises FacelmError when the two have no clip in common, were asked for different words, a clip cannot be filmed, or
@@ -92,7 +92,7 @@ def write_preference(
             entry = {"pair": number, "questions": questions}
             shown.append({**entry, "film": file, "prompt": prompt, "sound": sound is not None})
             key.append({**entry, "id": name, "left": left})
-            progress(1)
+            progress(number, len(chosen))
         page = environment().get_template("preference.html").render(study=study, pairs=shown, questions=QUESTIONS)
         (temporary / "page" / "index.html").write_text(page, encoding="utf-8")
         document = {"format": FORMAT, "study": study, "a": str(a), "b": str(b), "seed": seed, "pairs": key}

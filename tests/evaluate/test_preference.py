@@ -6,9 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pages import browse, check
 
 from facelm import FaceMotion
+from facelm.cli import main
 from facelm.errors import FacelmError, MissingFileError
 from facelm.evaluate import preference
 from facelm.evaluate.preference import QUESTIONS, count_preferences, write_preference
@@ -224,6 +226,24 @@ def test_folders_bring_words_and_sound(filmed, tmp_path):
     (tmp_path / "b" / "prompts.jsonl").write_text('{"id": 1}\n')
     with pytest.raises(FacelmError, match="prompts.jsonl, line 1"):
         load_shown(tmp_path / "b")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+
+
+def test_the_verb_writes_and_counts(both, filmed, tmp_path):
+    study = tmp_path / "study"
+    written = run("--preference", *both, "--out", study, "--pairs", 2, "--seed", 5)
+    assert written.exit_code == 0, written.output
+    assert "study/page" in written.output and len(key_of(study)["pairs"]) == 2
+    choices = save(study, tmp_path / "c.json", lambda entry, question: side_of(entry, "b"))
+    counted = run("--preference-results", study, choices)
+    assert counted.exit_code == 0 and "| 0.000 (0.000 to 0.658)" in counted.output, counted.output
+    lacking = run("--preference", *both)
+    assert lacking.exit_code == 2 and "--out" in lacking.output
+    assert run("--preference-results", tmp_path / "absent", choices).exit_code == 2
+    assert "give MODEL and --data" in run().output
 
 
 def test_the_page_in_a_browser(filmed, tmp_path):

@@ -1,5 +1,6 @@
 """Verbs for two rigs: rig map, rig fit."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,12 @@ def fit_take(
 def _rig(name: str) -> "Rig":
     from facelm.rig import load_rig
 
-    return load_rig() if name == "default" else load_rig(name)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        found = load_rig() if name == "default" else load_rig(name)
+    for warning in told:
+        click.echo(f"facelm: {warning.message}", err=True)
+    return found
 
 
 def _matches(source: "Rig", target: "Rig", landmarks: str | None, cache: str | None) -> "Correspondence":

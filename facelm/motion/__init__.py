@@ -14,6 +14,7 @@ from facelm.motion.layout import (
     layout,
 )
 from facelm.motion.report import LoadReport
+from facelm.motion.retarget import LinearMap
 from facelm.motion.sequence import FaceMotion
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Channel",
     "FaceMotion",
     "Layout",
+    "LinearMap",
     "LoadReport",
     "convert",
     "head_angles",

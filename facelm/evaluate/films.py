@@ -32,7 +32,9 @@ def film(
     """
     if not motions:
         raise FacelmError("there is no motion to film")
-    rows = [list(frames(motion.crop(0, min(LONGEST, motion.seconds)), size, fps)) for motion in motions]
+    rows = [
+        list(frames(motion.crop(0, min(LONGEST, motion.seconds)), size, fps, smooth=size > SIZE)) for motion in motions
+    ]
     write_film(_beside(rows), path, fps, sound=sound)
 
 

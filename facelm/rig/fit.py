@@ -4,7 +4,7 @@ The squares are those of the displacements of the matched vertices and of the ga
 that closed stays closed. Everything is reduced to a Gram matrix of the target's channels first: frames then cost K
 numbers each, whatever the mesh.
 
-Where two artists have sculpted "the same" shape differently (the default head and ICT-FaceKit: cosines of .4 to .95),
+Where two artists have sculpted "the same" shape differently (the default head and ICT-FaceKit: cosines of .39 to .97),
 free least squares explain the difference by other shapes. Shapes of the source that are recognised in the target, one
 to one, by their geometry alone are therefore sent there, and others join only where they explain enough of the rest.
 """

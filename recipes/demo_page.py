@@ -7,6 +7,7 @@ Reads what recipes/demo.sh left in the folder and writes index.html with its fil
 
 import argparse
 import json
+from importlib import resources
 from pathlib import Path
 
 import jinja2
@@ -22,7 +23,8 @@ from facelm.describe import Plan
 from facelm.describe.agreement import agree
 from facelm.describe.events import measure
 from facelm.describe.facts import plan_facts
-from facelm.evaluate.benchmark import spread
+from facelm.evaluate.clips import spread
+from facelm.evaluate.result import load_results
 from facelm.files import atomic_path
 from facelm.rig.export import export
 
@@ -65,13 +67,14 @@ def main() -> None:
         )
 
     _curves(folder)
-    scores = json.loads((folder / "scores.json").read_text())
+    results = load_results(folder / "scores.json")
     corpus = json.loads((folder / "corpus" / "corpus.json").read_text())
+    pages = [Path(__file__).parent, resources.files("facelm.evaluate")]  # facelm's own pages share page.css
     page = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
+        loader=jinja2.FileSystemLoader(map(str, pages)), autoescape=True, trim_blocks=True
     ).get_template("demo_page.html")
     with atomic_path(folder / "index.html") as path:
-        path.write_text(page.render(takes=takes, scores=scores, corpus=corpus, folder=folder), encoding="utf-8")
+        path.write_text(page.render(takes=takes, results=results, corpus=corpus, folder=folder), encoding="utf-8")
     print(f"wrote {folder / 'index.html'}")
 
 

@@ -29,11 +29,11 @@ WORDS = {  # of the rows
     "model": "what is tested.",
     "its plan": "the plan the model wrote, as if it had been performed to the letter: a model that plans well and "
     "moves badly shows here.",
-    "nearest training": "the training clip whose words are nearest. A model below it has learnt less than a search "
-    "finds.",
-    "random training": "any training clip: how good a motion scores that has nothing to do with the words.",
+    "nearest training": "the training clip nearest to what was asked, given as the answer. A model below it has learnt "
+    "less than a search finds.",
+    "random training": "any training clip, given as the answer: what scores without having to do with the question.",
     "shuffled": "the model's own answers, dealt to other clips: what is left when nothing fits.",
-    "rest pose": "a face that does not move.",
+    "rest pose": "a face that does not move, or the words for one.",
 }
 
 
@@ -118,8 +118,38 @@ class Section:
         for name, cases, shown in zip(("best", "worst"), self.ends, (self.best, self.worst), strict=True):
             for number, case in enumerate(cases, 1):
                 relative = f"media/{self.index + 1}-{name}-{number}.mp4"
-                shown.append(_shown(case, self.result, folder, relative, size, fps))
+                shown.append(self._shown(case, folder, relative, size, fps))
                 progress(1)
+
+    def _shown(self, case: Case, folder: Path, relative: str, size: int, fps: float) -> dict[str, Any]:
+        """A case as the page shows it; its film is written to folder/relative."""
+        sides = {"reference": case.reference, "model": case.made}
+        motions = {name: motion for name, motion in sides.items() if motion is not None}
+        why = "" if motions else "There is no motion to show."
+        if motions:
+            try:
+                film(list(motions.values()), folder / relative, size, fps)
+            except FacelmError as error:
+                why = f"Not filmed: {error}"
+        long = any(motion.seconds > LONGEST for motion in motions.values())
+        plan = case.made.metadata.get("plan", "") if case.made is not None else ""
+        where = " on the left, ".join(motions) + (" on the right" if len(motions) > 1 else "")
+        told = (
+            ("its plan", plan),
+            ("it says", case.caption),
+            ("reference says", case.reference_caption),
+            ("shown", f"the first {LONGEST:g} s" if long else ""),
+        )
+        return {
+            "id": case.id,
+            "prompt": case.prompt,
+            "film": "" if why else relative,
+            "why_no_film": why,
+            "sides": list(motions),
+            "words": f"Film of {where}: {case.prompt}",
+            "texts": [(name, text) for name, text in told if text],
+            "scores": [(name, f"{figure(value)} {self.unit(name)}".strip()) for name, value in case.scores.items()],
+        }
 
     @cached_property
     def _all(self) -> dict[str, Score]:
@@ -228,37 +258,6 @@ def _ends(result: Result, count: int) -> tuple[list[Case], list[Case]]:
     ordered = _ordered(result)
     best = ordered[: min(count, (len(ordered) + 1) // 2)]
     return best, ordered[len(best) :][::-1][:count]
-
-
-def _shown(case: Case, result: Result, folder: Path, relative: str, size: int, fps: float) -> dict[str, Any]:
-    """A case as the page shows it; its film is written to folder/relative."""
-    sides = {"reference": case.reference, result.model: case.made}
-    motions = {name: motion for name, motion in zip(("reference", "model"), sides.values(), strict=True) if motion}
-    why = "" if motions else "There is no motion to show."
-    if motions:
-        try:
-            film(list(motions.values()), folder / relative, size, fps)
-        except FacelmError as error:
-            why = f"Not filmed: {error}"
-    long = any(motion.seconds > LONGEST for motion in motions.values())
-    plan = case.made.metadata.get("plan", "") if case.made is not None else ""
-    where = " on the left, ".join(motions) + (" on the right" if len(motions) > 1 else "")
-    told = (
-        ("its plan", plan),
-        ("it says", case.caption),
-        ("reference says", case.reference_caption),
-        ("shown", f"the first {LONGEST:g} s" if long else ""),
-    )
-    return {
-        "id": case.id,
-        "prompt": case.prompt,
-        "film": "" if why else relative,
-        "why_no_film": why,
-        "sides": list(motions),
-        "words": f"Film of {where}: {case.prompt}",
-        "texts": [(name, text) for name, text in told if text],
-        "scores": [(name, figure(value)) for name, value in case.scores.items()],
-    }
 
 
 def _row_words(results: Sequence[Result]) -> dict[str, str]:

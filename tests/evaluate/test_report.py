@@ -115,6 +115,7 @@ def test_best_and_worst_clips_stand_beside_the_reference(tmp_path, filmed):
     labels = [film["aria-label"] for film in page.of("video")]
     assert labels[0] == "Film of reference on the left, model on the right: Smile. 8"
     assert "says 8" in page.text and "said 8" in page.text
+    assert "facts F1 0.800 clip clip-8" in " ".join(page.text.split())
     assert report.films([held], 2) == 4
     filmed.clear()
     check(report.render([result(higher_is_better=False)], tmp_path / "s", cases=1))

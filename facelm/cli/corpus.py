@@ -17,7 +17,7 @@ def corpus() -> None:
 @click.option("--hours", type=float, default=2.0, show_default=True, help="Hours of motion.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--out", required=True, help="A new folder for the Parquet files.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--workers", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 def synth(hours: float, seed: int, out: str, workers: int) -> None:
     """Synthesise performances with exact facts, in train, validation and a compositional test split.
 

@@ -126,8 +126,10 @@ def build(
     _map(config.map)
     found = find_sources(sources, config.reader, config.weights)
     chunks = _chunks(found, config, report)
-    arguments = {"sources": [source.name for source in found], **asdict(config), "weights": dict(config.weights)}
-    inputs = digests(chunks)
+    arguments = {"sources": [source.name for source in found], **asdict(config)}
+    arguments["weights"] = {source.name: source.weight for source in found if source.weight != 1}
+    arguments["map"] = config.map and Path(config.map).name  # names, no paths: the folder may be published
+    inputs = digests(chunks, [config.map] if config.map else [])
     if (note := finished(out, arguments, inputs["inputs"])) is None:
         refuse_full(out)
         request = {"arguments": arguments, "sources": inputs, "versions": versions()}

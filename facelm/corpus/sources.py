@@ -145,9 +145,21 @@ def row_chunks(source: Source, prefix: str) -> Iterator[Rows]:
 
 
 def read_rows(chunk: Rows) -> "Table":
-    """The rows of a chunk in the columns of today, its source's weight on them and its prefix before their ids."""
+    """The rows of a chunk in the columns of today, its source's weight on them and its prefix before their ids.
+
+    Raises FacelmError for a file that is damaged, or whose columns hold something else.
+    """
     import pyarrow as pa
-    import pyarrow.compute as pc
+
+    try:
+        return _columns_of_today(chunk, _rows_of(chunk))
+    except (pa.ArrowException, OSError) as error:
+        where = f"{chunk.source.path}, {chunk.split} rows {chunk.first} to {chunk.end}"
+        raise FacelmError(f"{where}: {error}; make that corpus anew") from error
+
+
+def _rows_of(chunk: Rows) -> "Table":
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     parts, begin = [], 0
@@ -159,7 +171,12 @@ def read_rows(chunk: Rows) -> "Table":
             if first < end:
                 parts.append(file.read_row_group(group).slice(first, end - first))
             begin += count
-    rows = pa.concat_tables(parts, promote_options="default")
+    return pa.concat_tables(parts, promote_options="default")
+
+
+def _columns_of_today(chunk: Rows, rows: "Table") -> "Table":
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     def column(name: str, default: Any = None) -> Any:
         kind = schema().field(name).type
@@ -177,8 +194,8 @@ def read_rows(chunk: Rows) -> "Table":
     return pa.table(columns, schema=schema())
 
 
-def digests(chunks: Sequence[Takes | Rows]) -> dict[str, str]:
-    """What was found, and when it was changed last, each as a SHA-256.
+def digests(chunks: Sequence[Takes | Rows], files: Sequence[str]) -> dict[str, str]:
+    """What was found, and when it was changed last, each as a SHA-256; `files` are read and belong to it too.
 
     `inputs` knows names, words and sizes of files and stays the same where the sources are copied; `modified` also
     knows the times of their last changes.
@@ -194,14 +211,20 @@ def digests(chunks: Sequence[Takes | Rows]) -> dict[str, str]:
         return sizes[path]
 
     inputs, modified = hashlib.sha256(), hashlib.sha256()
+    for name in files:
+        inputs.update(Path(name).read_bytes())
     for chunk in chunks:
         words: list[Any]
-        files: list[Path | None]
+        found: list[Path | None]
         if isinstance(chunk, Takes):
-            files = [path for take in chunk.takes for path in (take.motion, take.audio)]
-            words = [[t.id, t.part, t.transcript, t.texts, t.subject] for t in chunk.takes] + [chunk.splits]
+            found = [path for take in chunk.takes for path in (take.motion, take.audio)]
+            words = [
+                [t.id, t.part, t.transcript, t.texts, t.subject, repr(t.labels), repr(t.annotations)]
+                for t in chunk.takes
+            ]
+            words.append(chunk.splits)
         else:
-            files, words = list(chunk.files), [chunk.split, chunk.first, chunk.end]
-        inputs.update(json.dumps([chunk.prefix, words, [stat(path)[0] for path in files]]).encode())
-        modified.update(json.dumps([str(path) for path in files] + [stat(path) for path in files]).encode())
+            found, words = list(chunk.files), [chunk.split, chunk.first, chunk.end]
+        inputs.update(json.dumps([chunk.prefix, words, [stat(path)[0] for path in found]]).encode())
+        modified.update(json.dumps([str(path) for path in found] + [stat(path) for path in found]).encode())
     return {"inputs": inputs.hexdigest(), "modified": modified.hexdigest()}

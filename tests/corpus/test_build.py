@@ -11,6 +11,8 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from tiny_model import wave
@@ -265,6 +267,15 @@ def test_an_unfinished_build_with_other_arguments_is_refused_or_thrown_away(take
     assert json.loads((tmp_path / "corpus/corpus.json").read_text())["arguments"]["seed"] == 4
 
 
+def test_two_builds_of_one_corpus_do_not_get_into_each_others_way(takes, tmp_path):
+    from facelm.corpus.unfinished import Unfinished
+
+    with Unfinished(tmp_path / "corpus", {"arguments": {}}):
+        with pytest.raises(FacelmError, match="another process builds .*corpus; wait for it"):
+            build([takes], tmp_path / "corpus")
+    assert list(tmp_path.iterdir()) == []  # nothing was done, so nothing is left
+
+
 def test_sources_that_changed_meanwhile_are_noticed(tmp_path, monkeypatch):
     folder = fill(tmp_path / "captures", 3)
     monkeypatch.setattr("facelm.corpus.build._assemble", lambda *_: 1 / 0)
@@ -319,7 +330,12 @@ def test_wrong_requests_are_named(takes, tmp_path):
             build(sources, tmp_path / "out", config)
     with pytest.raises(FacelmError, match="clips last from 2 to 600 s"):
         BuildConfig(clip_seconds=1)
+    rows = pq.read_table(tmp_path / "synth" / "train-00000.parquet")
+    rows = rows.set_column(rows.column_names.index("seconds"), "seconds", pa.array(["long"] * len(rows)))
+    pq.write_table(rows, tmp_path / "synth" / "train-00000.parquet")
+    with pytest.raises(FacelmError, match="synth, train rows 0 to .* make that corpus anew"):
+        build([tmp_path / "synth"], tmp_path / "out")
     (tmp_path / "synth" / "train-00000.parquet").write_bytes(b"nonsense")
     with pytest.raises(FacelmError, match="not a readable Parquet"):
         build([tmp_path / "synth"], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["synth"]

@@ -94,8 +94,12 @@ def write_film(
     comment: str = "",
     sound: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write pictures uint8 (height, width, 3) as a film (.mp4, H.264) that browsers play, with the sound of a file."""
+    """Write pictures uint8 (height, width, 3) as a film (.mp4, H.264) that browsers play.
+
+    sound: a sound file, heard as long as there are pictures.
+    """
     options = {} if sound is None else {"audio_path": str(sound), "audio_codec": "aac"}
+    ending = [] if sound is None else ["-shortest"]
     with atomic_path(path) as temporary:
         writer = imageio.get_writer(
             temporary,
@@ -104,7 +108,7 @@ def write_film(
             pixelformat="yuv420p",
             macro_block_size=2,
             ffmpeg_log_level="error",
-            output_params=["-crf", "20", "-movflags", "+faststart", "-metadata", f"comment={comment}"],
+            output_params=["-crf", "20", "-movflags", "+faststart", "-metadata", f"comment={comment}", *ending],
             **options,
         )
         with writer:

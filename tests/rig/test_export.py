@@ -5,12 +5,13 @@ import imageio.v2 as imageio
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from facelm import FaceMotion
 from facelm.errors import FacelmError
 from facelm.rig import contact_sheet, frames, load_rig, still
-from facelm.rig.export import ENDINGS, export
+from facelm.rig.export import ENDINGS, export, write_film
 from facelm.rig.surface import subdivide, surfaces
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:imageio")
@@ -28,6 +29,18 @@ def look(**channels):
     for name, value in channels.items():
         values[names.index(name)] = value
     return still(values, 192).astype(float)
+
+
+def test_films_have_sound_as_long_as_their_pictures(tmp_path):
+    pictures = [np.full((64, 64, 3), 8 * i, np.uint8) for i in range(25)]
+    soundfile.write(tmp_path / "a.flac", np.sin(np.arange(80_000) / 10), 16_000)  # 5 s
+    write_film(pictures, tmp_path / "a.mp4", 25, sound=tmp_path / "a.flac")
+    told = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-i", tmp_path / "a.mp4"], capture_output=True, text=True, check=False
+    ).stderr
+    assert "Audio: aac" in told and "Video: h264" in told
+    with imageio.get_reader(tmp_path / "a.mp4") as film:
+        assert film.count_frames() == 25 and film.get_meta_data()["duration"] < 1.3
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -1,9 +1,11 @@
 """YAML files of `field: value` lines, as the recipes take them."""
 
+import argparse
+import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from facelm.errors import FacelmError
 
@@ -31,3 +33,31 @@ def check_fields(path: str | Path, content: Any, names: Sequence[str]) -> None:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.0)[0]
             raise FacelmError(f"{path}: unknown key '{key}'; the nearest one is '{near}'")
+
+
+def parse_fields(description: str, arguments: Sequence[str], *classes: type) -> list[Any]:
+    """One instance of each dataclass from `--config FILE` and `--field value`, which goes before the file.
+
+    Raises FacelmError for an unknown field in the file, or a value that is not of a field's type.
+    """
+    fields = {f.name: (kind, get_type_hints(kind)[f.name]) for kind in classes for f in dataclasses.fields(kind)}
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", help="YAML file of `field: value` lines")
+    for name in fields:
+        parser.add_argument(f"--{name}")
+    given = vars(parser.parse_args(arguments))
+    path = given.pop("config")
+    values: dict[str, Any] = {}
+    if path:
+        values = read_yaml(path) or {}
+        check_fields(path, values, list(fields))
+    values = values | {name: value for name, value in given.items() if value is not None}
+    values = {name: _of_type(name, value, fields[name][1]) for name, value in values.items()}
+    return [kind(**{n: v for n, v in values.items() if fields[n][0] is kind}) for kind in classes]
+
+
+def _of_type(name: str, value: Any, kind: type) -> Any:
+    try:
+        return {"true": True, "false": False}[str(value).lower()] if kind is bool else kind(str(value))
+    except (KeyError, ValueError):
+        raise FacelmError(f"{name} is {value!r}: give a value of type {kind.__name__}") from None

@@ -7,15 +7,13 @@ the YAML file and be overridden on the command line. Writes the tokenizer, `metr
 in mm, usage and perplexity of each stream) and a checkpoint to `out`; `--resume true` goes on from the checkpoint.
 """
 
-import argparse
 import dataclasses
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from facelm.errors import FacelmError
-from facelm.fields import check_fields, read_yaml
+from facelm.fields import parse_fields
 
 
 @dataclass(frozen=True)
@@ -52,31 +50,7 @@ class Sizes:
 
 
 def parse(arguments: list[str], *classes: type) -> list[Any]:
-    """One instance of each dataclass from `--config FILE` and `--field value`."""
-    fields = {f.name: (kind, get_type_hints(kind)[f.name]) for kind in classes for f in dataclasses.fields(kind)}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", help="YAML file of `field: value` lines")
-    for name in fields:
-        parser.add_argument(f"--{name}")
-    given = vars(parser.parse_args(arguments))
-    path = given.pop("config")
-    values = read(Path(path), list(fields)) if path else {}
-    values |= {name: value for name, value in given.items() if value is not None}
-    values = {name: convert(name, value, fields[name][1]) for name, value in values.items()}
-    return [kind(**{n: v for n, v in values.items() if fields[n][0] is kind}) for kind in classes]
-
-
-def convert(name: str, value: Any, kind: type) -> Any:
-    try:
-        return {"true": True, "false": False}[str(value).lower()] if kind is bool else kind(str(value))
-    except (KeyError, ValueError):
-        raise FacelmError(f"{name} is {value!r}: give a value of type {kind.__name__}") from None
-
-
-def read(path: Path, names: list[str]) -> dict[str, Any]:
-    content = read_yaml(path) or {}
-    check_fields(path, content, names)
-    return content
+    return parse_fields(__doc__ or "", arguments, *classes)
 
 
 def main() -> int:

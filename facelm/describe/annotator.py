@@ -10,16 +10,13 @@ and asks nothing twice. What is sent are measured facts and labels, never motion
 """
 
 import asyncio
-import hashlib
-import json
 import os
-import re
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache as remembered
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -28,19 +25,15 @@ from facelm.describe.facts import Fact
 from facelm.describe.labels import Labels
 from facelm.describe.timeline import Event, Timeline
 from facelm.describe.units import UNITS
+from facelm.endpoint import Asker, Endpoint, Messages, Unusable, json_object
 from facelm.errors import FacelmError
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 PROMPTS = Path(__file__).with_name("annotator_prompts.yaml")
 KINDS = ("action", "emotion", "expression", "head_pose", "scenarios", "summary", "questions")
 QUESTIONS = 3
-ATTEMPTS = 4  # times one text is asked for before the clip is given up
 CHARACTERS_A_TOKEN = 4.0  # of English, about
 ANSWER_TOKENS = {"action": 35, "emotion": 20, "expression": 120, "head_pose": 80, "scenarios": 70, "summary": 40}
 ANSWER_TOKENS["questions"] = 110
-_FENCE = re.compile(r"\A\s*```\w*\s*|\s*```\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -74,33 +67,12 @@ class Estimate:
 
 
 class Annotator:
-    """Asks a model for annotations.
-
-    Args:
-        model: its name at the endpoint.
-        cache: file of the answers, made where it is missing.
-        concurrency: requests at the same time.
-        timeout: seconds one request may take.
-        retries: of a request that fails in transit (429, 5xx, time-outs), with growing pauses or as long as the
-            endpoint asks for.
-
-    The endpoint is OPENAI_BASE_URL (without it, OpenAI's own) and the key OPENAI_API_KEY.
-
-    Raises FacelmError when no key is set, or the cache is not one.
-    """
+    """Asks a model for annotations; arguments and errors are those of `facelm.endpoint.Endpoint`."""
 
     def __init__(
         self, model: str, cache: str | os.PathLike[str], concurrency: int = 8, timeout: float = 60.0, retries: int = 6
     ) -> None:
-        if concurrency < 1:
-            raise FacelmError(f"concurrency is {concurrency}; at least one request at a time is needed")
-        if not os.environ.get("OPENAI_API_KEY"):
-            raise FacelmError(
-                "OPENAI_API_KEY is not set; export the key of your endpoint (any word for a local server that needs "
-                "none) and OPENAI_BASE_URL for an endpoint other than OpenAI's"
-            )
-        self.model, self.concurrency, self.timeout, self.retries = model, concurrency, timeout, retries
-        self.answers = _Answers(Path(cache))
+        self.endpoint = Endpoint(model, cache, concurrency, timeout, retries)
 
     def estimate(self, clips: Iterable[Clip]) -> Estimate:
         """What `annotate` would still ask for; nothing is sent. Answers that build on others count as unknown."""
@@ -112,7 +84,7 @@ class Annotator:
             for kind in KINDS:
                 after = _prompts()["kinds"][kind].get("after", ())
                 messages = _messages(kind, clip, {**stand_in, **known})
-                answer = self.answers.get(self.model, messages) if all(name in known for name in after) else None
+                answer = self.endpoint.stored(messages) if all(name in known for name in after) else None
                 if answer is not None:
                     known[kind] = answer
                     continue
@@ -127,122 +99,26 @@ class Annotator:
         Clips are read as they are needed. Raises FacelmError when nothing will work: the endpoint cannot be reached,
         refuses the key or does not know the model. What was answered until then is kept.
         """
-        with asyncio.Runner() as runner:
-            session = _Session(self, clips)
-            runner.run(session.start())
-            try:
-                while (result := runner.run(session.next())) is not None:
-                    yield result
-            finally:
-                runner.run(session.stop())
+        return self.endpoint.each(clips, _annotate)
 
 
-class _Session:
-    """One run: workers that take clip after clip, and a queue of results."""
-
-    def __init__(self, annotator: Annotator, clips: Iterable[Clip]) -> None:
-        self.annotator = annotator
-        self.clips = iter(clips)
-        self.workers: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        from openai import AsyncOpenAI
-
-        self.client = AsyncOpenAI(max_retries=self.annotator.retries, timeout=self.annotator.timeout)
-        self.results: asyncio.Queue[tuple[str, Annotations | Failure] | BaseException | None] = asyncio.Queue(
-            self.annotator.concurrency
-        )
-        self.places = asyncio.Semaphore(self.annotator.concurrency)
-        self.workers = [asyncio.create_task(self._work()) for _ in range(self.annotator.concurrency)]
-        self.running = len(self.workers)
-
-    async def next(self) -> tuple[str, Annotations | Failure] | None:
-        while self.running:
-            result = await self.results.get()
-            if isinstance(result, BaseException):
-                raise result
-            if result is not None:
-                return result
-            self.running -= 1
-        return None
-
-    async def stop(self) -> None:
-        for worker in self.workers:
-            worker.cancel()
-        await asyncio.gather(*self.workers, return_exceptions=True)
-        await self.client.close()
-
-    async def _work(self) -> None:
-        try:
-            for clip in self.clips:
-                await self.results.put((clip.name, await self._clip(clip)))
-            await self.results.put(None)
-        except Exception as error:
-            await self.results.put(error)
-
-    async def _clip(self, clip: Clip) -> Annotations | Failure:
-        known: dict[str, Any] = {}
-        kinds = _prompts()["kinds"]
-        first = [kind for kind in KINDS if "after" not in kinds[kind]]
-        try:
-            for stage in (first, [kind for kind in KINDS if kind not in first]):
-                answers = await asyncio.gather(*(self._answer(kind, clip, dict(known)) for kind in stage))
-                known.update(zip(stage, answers, strict=True))
-            questions = tuple(Question(q["question"], q["answer"]) for q in known.pop("questions"))
-            return Annotations(**{**known, "scenarios": tuple(known["scenarios"])}, questions=questions)
-        except _Unusable as error:
-            return Failure(f"{clip.name}: {error}")
-
-    async def _answer(self, kind: str, clip: Clip, known: dict[str, Any]) -> Any:
-        """One text that keeps its limits, from the cache or the model."""
-        asked = _messages(kind, clip, known)
-        stored = self.annotator.answers.get(self.annotator.model, asked)
-        if stored is not None:
-            return stored
-        messages, wrong = list(asked), ""
-        for _ in range(ATTEMPTS):
-            async with self.places:
-                reply = await _send(self.client, self.annotator.model, messages)
-            try:
-                answer = parse(kind, reply)
-            except FacelmError as error:
-                wrong = str(error)
-                again = _prompts()["again"].format(wrong=wrong.rstrip(".")).strip()
-                messages = [*asked, {"role": "assistant", "content": reply}, {"role": "user", "content": again}]
-            else:
-                self.annotator.answers.put(self.annotator.model, asked, answer)
-                return answer
-        raise _Unusable(f"{kind} was still wrong after {ATTEMPTS} tries ({wrong})")
-
-
-class _Unusable(Exception):
-    """An answer that stays wrong; the clip fails, the run goes on."""
-
-
-async def _send(client: "AsyncOpenAI", model: str, messages: list[dict[str, str]]) -> str:
-    """The model's reply; its client waits and retries by itself."""
-    import openai
-
+async def _annotate(asker: Asker, clip: Clip) -> tuple[str, Annotations | Failure]:
+    known: dict[str, Any] = {}
+    kinds = _prompts()["kinds"]
+    first = [kind for kind in KINDS if "after" not in kinds[kind]]
     try:
-        completion = await client.chat.completions.create(model=model, messages=messages)  # type: ignore[arg-type]
-    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        raise FacelmError("the endpoint refuses the key in OPENAI_API_KEY; check it and OPENAI_BASE_URL") from error
-    except openai.NotFoundError as error:
-        raise FacelmError(
-            f"the endpoint {client.base_url} does not know the model {model!r}; check --model and OPENAI_BASE_URL"
-        ) from error
-    except openai.APITimeoutError as error:
-        raise _Unusable("the endpoint did not answer in time, again and again") from error
-    except openai.APIConnectionError as error:
-        raise FacelmError(f"the endpoint {client.base_url} cannot be reached; check OPENAI_BASE_URL") from error
-    except openai.APIStatusError as error:
-        raise _Unusable(f"the endpoint answers with status {error.status_code}: {error.message[:200]}") from error
-    except (openai.OpenAIError, ValueError) as error:  # a body that is no completion
-        raise _Unusable("the endpoint's answer is no chat completion") from error
-    choices = getattr(completion, "choices", None)
-    if not choices:
-        raise _Unusable("the endpoint's answer is no chat completion")
-    return choices[0].message.content or ""
+        for stage in (first, [kind for kind in KINDS if kind not in first]):
+            answers = await asyncio.gather(*(_answer(asker, kind, clip, dict(known)) for kind in stage))
+            known.update(zip(stage, answers, strict=True))
+        questions = tuple(Question(q["question"], q["answer"]) for q in known.pop("questions"))
+        return clip.name, Annotations(**{**known, "scenarios": tuple(known["scenarios"])}, questions=questions)
+    except Unusable as error:
+        return clip.name, Failure(f"{clip.name}: {error}")
+
+
+async def _answer(asker: Asker, kind: str, clip: Clip, known: dict[str, Any]) -> Any:
+    """One text that keeps its limits."""
+    return await asker.ask(_messages(kind, clip, known), partial(parse, kind), _prompts()["again"], kind)
 
 
 def parse(kind: str, reply: str) -> Any:
@@ -250,12 +126,9 @@ def parse(kind: str, reply: str) -> Any:
 
     A Markdown fence around the JSON is taken off. Raises FacelmError that says what is wrong with the reply.
     """
-    try:
-        data = json.loads(_FENCE.sub("", reply))
-    except ValueError:
-        raise FacelmError("it is not one JSON object") from None
+    data = json_object(reply)
     key = kind if kind in ("scenarios", "questions") else "text"
-    value = data.get(key) if isinstance(data, dict) else None
+    value = data.get(key)
     if value is None:
         raise FacelmError(f'the JSON object has no "{key}"')
     if kind == "questions":
@@ -286,7 +159,7 @@ def _prompts() -> dict[str, Any]:
     return dict(yaml.safe_load(PROMPTS.read_text(encoding="utf-8")))
 
 
-def _messages(kind: str, clip: Clip, known: dict[str, Any]) -> list[dict[str, str]]:
+def _messages(kind: str, clip: Clip, known: dict[str, Any]) -> Messages:
     ask = _prompts()["kinds"][kind]["ask"].format(
         labels=_labels(clip.labels), facts=notes(clip.timeline), head=notes(clip.timeline, head=True), **known
     )
@@ -328,33 +201,3 @@ def _line(event: Event) -> str:
 def _words(fact: Fact) -> str:
     both = fact.name in UNITS and fact.side == "both"
     return f"{fact.words} on both sides" if both else fact.words
-
-
-# ---------------------------------------------------------------- answers on disk
-
-
-class _Answers:
-    """Answers by a hash of model and messages, in an SQLite file; each is on disk when `put` returns."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.file = sqlite3.connect(path, isolation_level=None)
-            self.file.execute("PRAGMA journal_mode=WAL")
-            self.file.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL)")
-        except sqlite3.DatabaseError as error:
-            raise FacelmError(f"{path} is no file of answers ({error}); name another") from error
-
-    def get(self, model: str, messages: list[dict[str, str]]) -> Any:
-        row = self.file.execute("SELECT answer FROM answers WHERE key = ?", (_key(model, messages),)).fetchone()
-        return None if row is None else json.loads(row[0])
-
-    def put(self, model: str, messages: list[dict[str, str]], answer: Any) -> None:
-        self.file.execute(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?)",
-            (_key(model, messages), json.dumps(answer, ensure_ascii=False)),
-        )
-
-
-def _key(model: str, messages: list[dict[str, str]]) -> str:
-    return hashlib.sha256(json.dumps([model, messages]).encode()).hexdigest()

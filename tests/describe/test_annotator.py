@@ -1,11 +1,8 @@
-import json
 import re
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from loopback import Loopback, loopback
 
 from facelm.describe.annotations import Annotations
 from facelm.describe.annotator import KINDS, Annotator, Clip, Failure, notes, parse
@@ -27,71 +24,6 @@ GOOD = {
 }
 
 
-class Endpoint:
-    """An OpenAI-compatible server on loopback. `tricks` are played one a request before it behaves."""
-
-    def __init__(self) -> None:
-        self.tricks: list[str] = []
-        self.always: dict[str, str] = {}  # the trick of every answer of a kind
-        self.requests: list[tuple[str, list[dict[str, str]]]] = []  # (kind, messages)
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with endpoint.lock:
-                    endpoint.at_once += 1
-                    endpoint.most_at_once = max(endpoint.most_at_once, endpoint.at_once)
-                    kind = kind_of(body["messages"][1]["content"])
-                    endpoint.requests.append((kind, body["messages"]))
-                    trick = endpoint.tricks.pop(0) if endpoint.tricks else endpoint.always.get(kind, "good")
-                try:
-                    time.sleep(0.01)
-                    self.play(trick, kind)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass
-                finally:
-                    with endpoint.lock:
-                        endpoint.at_once -= 1
-
-            def play(self, trick: str, kind: str) -> None:
-                if trick == "slow":
-                    time.sleep(1.2)
-                if trick.isdigit():
-                    return self.answer(int(trick), {"error": {"message": "no", "code": None}})
-                reply = json.dumps(GOOD[kind])
-                if trick == "fenced":
-                    reply = f"```json\n{reply}\n```"
-                elif trick == "broken":
-                    reply = reply[:-4]
-                elif trick == "long":
-                    reply = json.dumps({"text": "The person smiles " + "and smiles " * 200})
-                elif trick == "other":
-                    reply = json.dumps(["The person smiles."])
-                message = {"role": "assistant", "content": reply}
-                choices = [] if trick == "empty" else [{"index": 0, "finish_reason": "stop", "message": message}]
-                self.answer(
-                    200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": choices}
-                )
-
-            def answer(self, status: int, body: dict[str, object]) -> None:
-                raw = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(raw)))
-                self.send_header("retry-after-ms", "20")
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-
 def kind_of(question: str) -> str:
     starts = {
         "Say what the person does": "action",
@@ -107,13 +39,9 @@ def kind_of(question: str) -> str:
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    made = Endpoint()
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{made.server.server_port}/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+    with loopback(monkeypatch, kind_of, GOOD) as made:
+        yield made
 
 
 def clip(name: str, offset: float = 1.5) -> Clip:

@@ -88,7 +88,7 @@ def judge(
             the motion is held. This only turns precision and recall round, and unreadable prompts are left out while
             unreadable captions count as telling nothing; the note tells how many there were.
 
-    Raises FacelmError when there are not as many words as motions.
+    Raises FacelmError when there are not as many words as motions, or a motion is of a FLAME layout.
     """
     return scores(trials(words, shown, detector), told)
 
@@ -154,6 +154,11 @@ def _trial(words: Plan | str, shown: FaceMotion | Plan, detector: Detector) -> T
         readable = any(stated) or bool(_still().search(words.lower()))
     if isinstance(shown, Plan):
         return Trial(stated, tuple(_levels(phase.items) for phase in shown.phases), shown.blinks, readable)
+    if detector is measure and shown.layout.is_flame:
+        raise FacelmError(
+            f"a {shown.layout.name} motion names no action units, so its facts cannot be judged; carry it to arkit "
+            "(facelm rig map), or judge its vertices with facelm.evaluate.vertex_detector"
+        )
     phases = detector(shown, max(1, len(stated)))
     return Trial(stated, tuple(phase.levels for phase in phases), sum(len(phase.blinks) for phase in phases), readable)
 

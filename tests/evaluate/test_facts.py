@@ -12,6 +12,7 @@ from facelm.corpus.heldout import HeldOut
 from facelm.corpus.performer import CATEGORIES, invent, perform
 from facelm.describe.captions import Wording
 from facelm.describe.plan import Plan
+from facelm.describe.tracks import THRESHOLDS, tracks
 from facelm.errors import FacelmError
 from facelm.evaluate.facts import FORMULAS, by_fact, judge, scores, trials
 from facelm.motion import FaceMotion
@@ -107,6 +108,17 @@ def test_stillness_can_be_read_and_states_nothing():
 def test_nothing_is_found_on_the_rest_pose():
     found = trials(["Smile."], [FaceMotion(np.zeros((60, 55), np.float32), 25)])[0]
     assert found.found == ({},) and found.blinks == 0
+
+
+def test_idle_stays_under_two_in_a_hundred_false_unit_frames(shared):
+    idle = tracks(FaceMotion.load(shared / "data" / "livelink" / "idle.csv.gz"))
+    assert (idle.smooth_levels >= THRESHOLDS).mean() <= 0.02
+
+
+def test_motion_that_names_no_units_is_refused_and_not_scored_zero():
+    flame = FaceMotion(np.zeros((30, 56), np.float32), 25, "flame56")
+    with pytest.raises(FacelmError, match="names no action units"):
+        judge(["Smile."], [flame])
 
 
 def test_figures_by_fact_name_the_one_that_fails():

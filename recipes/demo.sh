@@ -32,7 +32,8 @@ stage 5/6 "instruction tuning: LoRA, the recipe a large model uses"
   --base "$OUT/pretrained" --corpus "$OUT/corpus" --motion_tokenizer "$OUT/tokenizer" --out "$OUT/model"
 
 stage 6/6 "scores and page"
-[ -e "$OUT/scores.json" ] || facelm evaluate --model "$OUT/model" --corpus "$OUT/corpus" --out "$OUT/scores.json"
+[ -e "$OUT/scores.json" ] ||
+  facelm evaluate "$OUT/model" --data "$OUT/corpus" --out "$OUT/scores.json" --report "$OUT/report"
 python recipes/demo_page.py --folder "$OUT"
 
 stage done "open $OUT/index.html"

@@ -217,12 +217,33 @@ def test_corpus_base_and_evaluate_follow_each_other(model, here):
     assert "train clips" in run("corpus", "synth", "--hours", 0.02, "--seed", 1, "--out", "corpus").output
     run("base", "nano", "--corpus", "corpus", "--out", "nano")
     assert (here / "nano" / "config.json").is_file()
-    result = run("evaluate", "--model", model, "--corpus", "corpus", "--prompts", 4, "--out", "scores.json")
-    assert "4 prompts of corpus (test)" in result.stdout
-    assert json.loads((here / "scores.json").read_text())["prompts"] == 4
+    names = "text-to-motion,captioning"
+    result = run("evaluate", model, "--data", "corpus", "--benchmark", names, "--prompts", 4, "--out", "scores.json")
+    assert f"{model} on 4 clips of corpus (test)" in result.stdout and "| rest pose" in result.stdout
+    found = json.loads((here / "scores.json").read_text())["results"]
+    assert [entry["n"] for entry in found] == [4, 4] and (here / "scores.npz").is_file()
     assert "corpus" in refused("corpus", "synth", "--hours", 1, "--out", "corpus")
     assert "--corpus DIR" in refused("base", "nano", "--out", "other")
-    assert "absent" in refused("evaluate", "--model", model, "--corpus", "absent")
+    assert "absent" in refused("evaluate", model, "--data", "absent")
+    assert "unknown benchmark dancing" in refused("evaluate", model, "--data", "corpus", "--benchmark", "dancing")
+    assert "facelm score" in refused("evaluate", model, "--data", "corpus", "--benchmark", "speech", "--prompts", 2)
+
+
+def test_others_take_part_with_a_folder(here):
+    run("corpus", "synth", "--hours", 0.02, "--seed", 1, "--out", "corpus")
+    assert "4 clips to answer" in run("score", "--template", "corpus", "--prompts", 4, "--out", "asked").stdout
+    asked = [json.loads(line) for line in (here / "asked" / "prompts.jsonl").read_text().splitlines()]
+    (here / "theirs").mkdir()
+    for line in asked:
+        wave(line["seconds"]).save(here / "theirs" / f"{line['file']}.csv")
+        (here / "theirs" / f"{line['file']}.txt").write_text("She smiles.")
+    arguments = ("score", "theirs", "--data", "corpus", "--prompts", 4)
+    found = run(*arguments, "--benchmark", "text-to-motion,captioning", "--out", "theirs.json").stdout
+    assert "theirs on 4 clips of corpus (test)" in found and "| nearest training" in found
+    (here / "theirs" / f"{asked[0]['file']}.csv").unlink()
+    assert f"1 of 4 clips, the first is {asked[0]['id']}" in refused(*arguments)
+    assert "1 of 4 motions are missing" in run(*arguments, "--missing", "skip").stdout
+    assert "there is no folder nowhere" in refused("score", "nowhere", "--data", "corpus")
 
 
 # ---------------------------------------------------------------- files

@@ -193,4 +193,4 @@ def _counting(share: "Share | None", total: int) -> Iterator["Share"]:
 
 
 def _told(bar: Any, done: int) -> None:
-    bar.update(done)
+    bar.update(min(done, bar.total - bar.n))  # the last batch may be short of some processes

@@ -105,6 +105,13 @@ def deal(count: int, rng: random.Random) -> list[int]:
     return dealt
 
 
+def contents(clips: Sequence[Clip]) -> list[str]:
+    """What each clip shows, in words that are equal for clips that show the same."""
+    from facelm.evaluate.judge.pairs import content  # with torch, which a template of prompts can do without
+
+    return [content(clip.plan.text(), clip.captions[0] if clip.captions else "") for clip in clips]
+
+
 def groups(clips: Sequence[Clip]) -> dict[str, dict[str, list[int]]]:
     """Places of clips by group, by what they are grouped by; groupings with a single group are left out."""
     found: dict[str, dict[str, list[int]]] = {}

@@ -97,7 +97,7 @@ class Result:
     def text(self, definitions: bool = True) -> str:
         """The result as Markdown: a heading, the rows, the model by group, what could not be computed and why.
 
-        definitions: end with every score's definition, interval, unit and N for the row "model".
+        definitions: end with the definition of every printed score, and its interval, unit and N for the row "model".
         """
         parts = [
             f"## {self.benchmark}",
@@ -112,8 +112,7 @@ class Result:
             parts.append(_grid([f"model, by {what}", "N", *names], groups, names, count=True))
         if definitions:
             parts.append(self._definitions())
-        parts += self.notes
-        parts += [f"Not computed: {text}" for text in self._missing()]
+        parts += [*self.notes, self._missing()]
         return "\n\n".join(part for part in parts if part)
 
     def _own_quality(self) -> str:
@@ -123,24 +122,25 @@ class Result:
         return f"on real pairs {', '.join(found)}." if found else "its quality on real pairs could not be computed."
 
     def _definitions(self) -> str:
-        row = self.rows.get("model") or next(iter(self.rows.values()), {})
+        """What the printed scores are, with the interval, unit and N of the row "model"."""
+        row = self.rows.get("model", {})
+        printed = (row[name] for names in self.tables.values() for name in names if name in row)
         lines = [
-            [name, _cell(score), _interval(score), score.unit, f"{score.n} {score.of}", score.formula]
-            for name, score in row.items()
+            [score.name, _interval(score), score.unit, f"{score.n} {score.of}", score.formula]
+            for score in printed
             if score.known
         ]
-        return tabulate(
-            lines, ["model", "value", "95% interval", "unit", "N", "definition"], "pipe", disable_numparse=True
-        )
+        return tabulate(lines, ["model", "95% interval", "unit", "N", "definition"], "pipe", disable_numparse=True)
 
-    def _missing(self) -> list[str]:
+    def _missing(self) -> str:
         """Why cells are empty, each reason once."""
         reasons: dict[str, list[str]] = {}
         for row, scores in self.rows.items():
             for name in (name for names in self.tables.values() for name in names):
                 if name in scores and not scores[name].known:
-                    reasons.setdefault(f"{name}: {scores[name].note}", []).append(row)
-        return [f"{reason} ({', '.join(rows)})" for reason, rows in reasons.items()]
+                    reasons.setdefault(scores[name].note, []).append(f"{name} of {row}")
+        lines = [f"- {', '.join(cells)}: {reason}" for reason, cells in reasons.items()]
+        return "\n".join(["Not computed:", "", *lines]) if lines else ""
 
     # ------------------------------------------------------------------ as JSON
 

@@ -12,6 +12,7 @@ from facelm.corpus.shards import load_corpus, shard_files
 from facelm.errors import FacelmError
 from facelm.evaluate.baselines import Training
 from facelm.evaluate.clips import Clip, choose
+from facelm.evaluate.compare import Seen
 from facelm.evaluate.embeddings import diversity, fid, matching_distance, r_precision, retrieval
 from facelm.evaluate.result import Result, machine
 from facelm.evaluate.score import Score
@@ -118,6 +119,11 @@ class Setting:
 
         return self.head or load_rig(None)
 
+    @cached_property
+    def seen(self) -> Seen:
+        """The second detector, with what it has seen."""
+        return Seen()
+
     def of(self, predictions: Sequence[Any], what: str) -> tuple["Setting", list[Any]]:
         """The setting without the clips that have no prediction (None), and the predictions that there are.
 
@@ -133,8 +139,7 @@ class Setting:
         some = replace(
             self, clips=[self.clips[index] for index in kept], notes=[*self.notes, *(told if left_out else [])]
         )
-        if "rig" in self.__dict__:
-            some.__dict__["rig"] = self.rig
+        some.__dict__.update({"rig": self.rig, "seen": self.seen})  # found once for all benchmarks
         return some, [predictions[index] for index in kept]
 
     def result(self, benchmark: str, main: str, tables: dict[str, list[str]], **found: Any) -> Result:
@@ -173,6 +178,7 @@ def retrieval_scores(
     rows: Mapping[str, Sequence[FaceMotion]],
     match: str,
     seed: int,
+    contents: Sequence[str] | None = None,
 ) -> dict[str, dict[str, Score]]:
     """Scores of the retrieval judge by row: R@1 to 3 in galleries, FID, matching distance and diversity of motions.
 
@@ -182,6 +188,7 @@ def retrieval_scores(
         rows: motions by row; FID is taken against those of "reference".
         match: name of the matching distance, "Text-Match" or "Audio-Match".
         seed: of galleries and pairs.
+        contents: what each clip shows, for "alike R@k", where clips of equal content are as right as the own.
     """
     names = [match if name == "Match" else name for name in RETRIEVAL]
     try:
@@ -195,6 +202,7 @@ def retrieval_scores(
     for row, own in embedded.items():
         scores = [
             *r_precision(queries, own, seed=seed),
+            *(r_precision(queries, own, seed=seed, name="alike R", contents=contents) if contents else ()),
             fid(own, embedded["reference"]),
             matching_distance(queries, own, match),
             diversity(own, seed=seed),

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from facelm.evaluate import text
 from facelm.evaluate.baselines import RESTING
-from facelm.evaluate.clips import deal, groups
+from facelm.evaluate.benchmarks.text_to_motion import SEEN
+from facelm.evaluate.clips import contents, deal, groups
 from facelm.evaluate.embeddings import matching_distance, r_precision, retrieval
 from facelm.evaluate.facts import scores, trials
 from facelm.evaluate.predictions import Predictions
@@ -42,11 +43,16 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     others = [[c for i, c in enumerate(clip.captions) if i != place] for clip, place in zip(clips, told, strict=True)]
     words = {row: _words(captions, [clip.captions for clip in clips], setting) for row, captions in rows.items()}
     words["reference"] = _words(reference, others, setting, "one caption of each clip against its others")
-    tables = {"facts judge": FACTS, "words": [*WORDS, *(["BERTScore"] if setting.encoder else [])]}
-    by_row = [facts, words]
+    tables = {
+        "facts judge": FACTS,
+        "seen on vertices": [f"seen {name}" for name in FACTS[:4]],
+        "words": [*WORDS, *(["BERTScore"] if setting.encoder else [])],
+    }
+    seen = {row: setting.seen.scores(rows[row], motions, told=True) for row in SEEN if row in rows}
+    by_row = [facts, seen, words]
     if setting.judge is not None:
         by_row.append(_retrieval(setting, rows))
-        tables = {"retrieval judge": ["R@1", "R@2", "R@3", "Text-Match"], **tables}
+        tables = {"retrieval judge": ["R@1", "R@2", "R@3", "alike R@1", "Text-Match"], **tables}
 
     cases = [
         Case(
@@ -108,6 +114,7 @@ def _retrieval(setting: Setting, rows: dict[str, list[str]]) -> dict[str, dict[s
         queries = judge.embed_texts([caption or " " for caption in captions])
         own = [
             *r_precision(queries, items, seed=setting.seed),
+            *r_precision(queries, items, seed=setting.seed, name="alike R", contents=contents(setting.clips)),
             matching_distance(queries, items, "Text-Match"),
             *retrieval(queries, items),
         ]

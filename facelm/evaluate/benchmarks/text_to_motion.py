@@ -11,7 +11,7 @@ import numpy as np
 from facelm.describe.plan import Plan
 from facelm.errors import FacelmError
 from facelm.evaluate.baselines import motion_rows
-from facelm.evaluate.clips import Clip, groups
+from facelm.evaluate.clips import Clip, contents, groups
 from facelm.evaluate.compare import aligned, compare
 from facelm.evaluate.embeddings import multimodality
 from facelm.evaluate.facts import Trial, scores, trials
@@ -25,6 +25,7 @@ from facelm.motion import FaceMotion
 
 NAME = "text-to-motion"
 FACTS = ["facts F1 strict", "facts F1", "facts precision", "facts recall"]
+SEEN = ("reference", "reconstruction", "model", "shuffled")  # rows the second, slower detector looks at
 DETAILS = ["head", "side", "order", "blinks", "intensity"]
 
 
@@ -45,17 +46,23 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     if any("plan" in shown.metadata for shown in made):
         judged["its plan"] = [_planned(plan, shown) for plan, shown in zip(plans, made, strict=True)]
     facts = {row: scores(found) for row, found in judged.items()}
+    seen = {row: setting.seen.scores(plans, rows[row]) for row in SEEN if row in rows}
 
     metrics = [lve(), fve(), jerk_ratio()]
     references, ids = rows["reference"], [clip.id for clip in clips]
     compared = {row: compare(metrics, motions, references, setting.rig, ids) for row, motions in rows.items()}
-    tables = {"facts judge": FACTS, "in detail": DETAILS, "against the reference": [m.name for m in metrics]}
-    found = [facts, {row: own.scores() for row, own in compared.items()}]
+    tables = {
+        "facts judge": FACTS,
+        "in detail": DETAILS,
+        "seen on vertices": [f"seen {name}" for name in (*FACTS[:2], "head", "side", "order")],
+        "against the reference": [m.name for m in metrics],
+    }
+    found = [facts, seen, {row: own.scores() for row, own in compared.items()}]
 
     if setting.judge is not None:
         queries = setting.judge.embed_texts([clip.prompt for clip in clips])
-        found.append(retrieval_scores(setting.judge, queries, rows, "Text-Match", setting.seed))
-        names = ["R@1", "R@2", "R@3", "FID", "Text-Match", "Diversity"]
+        found.append(retrieval_scores(setting.judge, queries, rows, "Text-Match", setting.seed, contents(clips)))
+        names = ["R@1", "R@2", "R@3", "alike R@1", "FID", "Text-Match", "Diversity"]
         if samples:
             found.append({"model": _multimodality(setting, list(samples.values()))})
             names.append("MultiModality")

@@ -99,6 +99,57 @@ def build(
         raise click.exceptions.Exit(130) from None
 
 
+@corpus.command()
+@click.argument("folder")
+@click.option("--model", required=True, help="The model's name at the endpoint.")
+@click.option("--out", required=True, help="A new folder for the annotated corpus.")
+@click.option("--answers", help="File that keeps the answers; OUT.answers.sqlite when not given.")
+@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Requests at the same time.")
+@click.option("--timeout", type=float, default=60.0, show_default=True, help="Seconds one request may take.")
+@click.option("--price-in", type=float, default=0.0, help="Price of a million tokens that are sent, for the estimate.")
+@click.option("--price-out", type=float, default=0.0, help="Price of a million tokens that come back.")
+@click.option("--yes", is_flag=True, help="Start without asking.")
+def annotate(
+    folder: str,
+    model: str,
+    out: str,
+    answers: str | None,
+    concurrency: int,
+    timeout: float,
+    price_in: float,
+    price_out: float,
+    yes: bool,
+) -> None:
+    """Let a language model write the annotations of a corpus, from measured facts, into a copy of it.
+
+    The endpoint is any that speaks OpenAI's protocol: OPENAI_BASE_URL and OPENAI_API_KEY. What will be asked is counted
+    first. Answers that break a limit are asked for again; all are kept, so a run that was stopped goes on where it was.
+
+    Example:  facelm corpus annotate outputs/corpus --model my-model --out outputs/annotated --price-in 0.1
+    """
+    from tqdm import tqdm
+
+    from facelm.corpus.annotate import annotate_corpus, estimate
+    from facelm.corpus.shards import refuse_full
+    from facelm.describe.annotator import Annotator
+
+    refuse_full(out)
+    annotator = Annotator(model, answers or f"{out.rstrip('/')}.answers.sqlite", concurrency, timeout)
+    expected = estimate(folder, annotator)
+    price = f", about {expected.cost(price_in, price_out):.2f} at these prices" if price_in or price_out else ""
+    click.echo(
+        f"{expected.clips:,} clips, {expected.requests:,} requests to make, about {expected.tokens_in:,} tokens in and "
+        f"{expected.tokens_out:,} out{price}"
+    )
+    if expected.requests and not yes:
+        click.confirm("Go on?", abort=True)
+    with tqdm(total=expected.clips, unit="clip", desc="annotating") as bar:
+        done = annotate_corpus(folder, out, annotator, lambda: bar.update())
+    click.echo(f"{out}: {done.clips:,} clips annotated")
+    if done.failed:
+        click.echo(f"{len(done.failed):,} clips keep the words they had; the first: {done.failed[0]}", err=True)
+
+
 def _weight(text: str) -> tuple[str, float]:
     source, _, weight = text.rpartition("=")
     try:

@@ -151,9 +151,16 @@ def rows(
             "take": take.id,
             "begin": begin,
             "transcript": take.transcript,
+            "labels": _given(take.labels),
             "audio": sound(take, begin, clip.seconds, identity),
             "weight": weight,
         }
+
+
+def _given(labels: Labels) -> dict[str, Any] | None:
+    if not (labels.actions or labels.emotions or labels.intensity):
+        return None
+    return {"actions": list(labels.actions), "emotions": list(labels.emotions), "intensity": labels.intensity}
 
 
 def _of_a_part(take: Take) -> Take:

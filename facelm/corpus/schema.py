@@ -10,6 +10,7 @@
 | questions | pairs of question and answer |
 | dataset, subject, take, begin | where the clip comes from; `begin` is its first second in the take |
 | transcript | what is said in the clip, "" where nothing is or nobody knows |
+| labels | actions, emotions, intensity as the data set gives them for the clip, or null |
 | annotations | action, emotion, expression, head_pose, scenarios, summary (describe/annotations.py), or null |
 | audio | {bytes, path}: a mono FLAC file as long as the clip, or null |
 | weight | how often a round of training visits the clip: 1 once, 2.5 twice or three times |
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pyarrow import Schema, Table
 
 SPLITS = ("train", "validation", "test")
-SINCE_SHARDS = ("dataset", "subject", "take", "begin", "transcript", "annotations", "audio", "weight")
+SINCE_SHARDS = ("dataset", "subject", "take", "begin", "transcript", "labels", "annotations", "audio", "weight")
 
 
 @cache
@@ -62,6 +63,7 @@ def schema() -> "Schema":
             "take": text,
             "begin": number,
             "transcript": text,
+            "labels": pa.struct({"actions": pa.list_(text), "emotions": pa.list_(text), "intensity": text}),
             "annotations": pa.struct(annotated),
             "audio": pa.struct({"bytes": pa.binary(), "path": text}),
             "weight": number,

@@ -2,6 +2,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from annotating import GOOD, kind_of
 from loopback import Loopback, loopback
 
 from facelm.describe.annotations import Annotations
@@ -10,32 +11,6 @@ from facelm.describe.facts import Fact
 from facelm.describe.labels import Labels
 from facelm.describe.timeline import Event, Timeline
 from facelm.errors import FacelmError
-
-GOOD = {
-    "action": {"text": "The person talks and then smiles."},
-    "emotion": {"text": "The person looks happy all the time."},
-    "expression": {"text": "The lip corners rise on both sides, then they sink again."},
-    "head_pose": {"text": "The head stays still."},
-    "scenarios": {"scenarios": ["She meets an old friend.", "He hears good news.", "She finds her lost keys."]},
-    "summary": {"text": "A person talks, then smiles happily."},
-    "questions": {
-        "questions": [{"question": f"What is {n}?", "answer": "A smile."} for n in ("first", "next", "last")]
-    },
-}
-
-
-def kind_of(question: str) -> str:
-    starts = {
-        "Say what the person does": "action",
-        "Say which emotion": "emotion",
-        "Describe how the face": "expression",
-        "Describe how the head": "head_pose",
-        "A person's face is described": "scenarios",
-    }
-    for start, kind in starts.items():
-        if question.startswith(start):
-            return kind
-    return "summary" if "Put the whole into one sentence" in question else "questions"
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ from facelm.describe.facts import PhaseFacts
 from facelm.describe.plan import Plan
 from facelm.evaluate import vertex_detector
 from facelm.evaluate.facts import Trial, by_fact, scores, trials
-from facelm.evaluate.vertex_measures import Measures
-from facelm.evaluate.vertex_templates import KEYS, Templates, calibrated, measures_of, shipped
+from facelm.evaluate.vertex_measures import Measures, measures_of
+from facelm.evaluate.vertex_templates import KEYS, Templates, calibrated, shipped
 from facelm.motion import FaceMotion
 from facelm.motion.layout import ARKIT
 from facelm.rig import load_rig

@@ -16,9 +16,9 @@ from scipy.ndimage import gaussian_filter1d
 
 from facelm.describe.facts import Fact, PhaseFacts
 from facelm.describe.units import UNITS
-from facelm.evaluate.vertex_measures import Measures
+from facelm.evaluate.vertex_measures import Measures, measures_of
 from facelm.evaluate.vertex_measures import measure as measure_patches
-from facelm.evaluate.vertex_templates import KEYS, Templates, measures_of, shipped
+from facelm.evaluate.vertex_templates import KEYS, Templates, shipped
 from facelm.motion import FaceMotion
 from facelm.rig.base import Rig
 from facelm.rig.load import default_rig

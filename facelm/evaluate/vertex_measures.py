@@ -13,7 +13,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from facelm.errors import FacelmError
+from facelm.motion import FaceMotion
 from facelm.rig.base import Rig
+from facelm.rig.blendshape import BlendshapeRig
 from facelm.rig.landmarks import FACE_RADIUS, LIP_POINTS, anatomy, opening
 
 # Where patches lie, as (patch, landmark, offset in eye distances: outwards from the middle, up, forward). Those of a
@@ -67,8 +69,15 @@ THOUSANDTHS = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where a rig is measured: patches (P names), their vertices and weights (P, NEAREST), and other parts."""
+    """Where a rig is measured.
 
+    count: vertices of the rig. needed: (N,) numbers of those that are looked at, rest: (N, 3) their places. All else
+    counts among these N: vertices and weights (P, NEAREST) of the patches by name, skull, eyeballs, inside of the
+    mouth. unit: metres between the eyeballs' centres.
+    """
+
+    count: int
+    needed: np.ndarray
     names: tuple[str, ...]
     vertices: np.ndarray
     weights: np.ndarray
@@ -113,6 +122,7 @@ class Measures:
 
 
 _PLACES: WeakKeyDictionary[Rig, Places] = WeakKeyDictionary()
+_PARTS: WeakKeyDictionary[BlendshapeRig, BlendshapeRig] = WeakKeyDictionary()
 
 
 def places(rig: Rig) -> Places:
@@ -128,17 +138,35 @@ def measure(vertices: np.ndarray, rig: Rig) -> Measures:
     Raises FacelmError when the shape is another, or a vertex is not finite.
     """
     at = places(rig)
-    if vertices.ndim != 3 or vertices.shape[1:] != at.rest.shape:
-        raise FacelmError(f"vertices have the shape {vertices.shape}; the rig's are (frames, {len(at.rest)}, 3)")
+    if vertices.ndim != 3 or vertices.shape[1:] != (at.count, 3):
+        raise FacelmError(f"vertices have the shape {vertices.shape}; the rig's are (frames, {at.count}, 3)")
     if not np.isfinite(vertices).all():
         raise FacelmError("a vertex is not finite; mend or leave out the clip")
-    return join([_measure(vertices[i : i + CHUNK], at) for i in range(0, len(vertices), CHUNK)])
+    return _measure(vertices[:, at.needed], at)
 
 
-def join(parts: list[Measures]) -> Measures:
-    """Measures of one motion's parts in order as one."""
-    curves = ("patches", "head", "eyes", "tongue")
-    return Measures(parts[0].names, *(np.concatenate([getattr(part, name) for part in parts]) for name in curves))
+def measures_of(motion: FaceMotion, rig: Rig) -> Measures:
+    """The measures of a motion on a rig, its vertices made a few frames at a time."""
+    at = places(rig)
+    values = motion.to(rig.layout).values
+    if isinstance(rig, BlendshapeRig):
+        return _measure(_part(rig).vertices(values, head=True), at)
+    made = [rig.vertices(values[i : i + CHUNK], head=True)[:, at.needed] for i in range(0, len(values), CHUNK)]
+    return _measure(np.concatenate(made), at)
+
+
+def _part(rig: BlendshapeRig) -> BlendshapeRig:
+    """The rig with the vertices that are looked at alone, which takes a fifth of the time."""
+    if rig not in _PARTS:
+        needed = places(rig).needed
+        _PARTS[rig] = BlendshapeRig(
+            rig.rest[needed],
+            rig.deltas[:, needed],
+            np.zeros((0, 4), np.int32),
+            neck_pivot=rig.neck_pivot,
+            head_weight=rig.head_weight[needed],
+        )
+    return _PARTS[rig]
 
 
 def _measure(vertices: np.ndarray, at: Places) -> Measures:
@@ -214,4 +242,9 @@ def _find(rig: Rig) -> Places:
     mouth = face.points[f"mouth{LIP_POINTS // 2}"]
     near = np.linalg.norm(rest - mouth, axis=1) < 0.5 * FACE_RADIUS * unit
     inside = np.flatnonzero(~skin & ~face.eyes & near & (rest[:, 1] < face.points["subnasale"][1]))
-    return Places(tuple(names), np.stack(found), np.stack(weights), skull, (balls[0], balls[1]), inside, unit, rest)
+    parts = (np.stack(found), skull, *balls, inside)
+    needed = np.unique(np.concatenate([part.ravel() for part in parts]))
+    vertices, skull, left, right, inside = (np.searchsorted(needed, part) for part in parts)
+    return Places(
+        len(rest), needed, tuple(names), vertices, np.stack(weights), skull, (left, right), inside, unit, rest[needed]
+    )

@@ -21,9 +21,8 @@ from facelm.describe.facts import item_facts
 from facelm.describe.plan import Phase, Plan
 from facelm.describe.units import EMOTIONS, GAZE_DIRECTIONS, INTENSITIES, UNITS
 from facelm.errors import FacelmError
-from facelm.evaluate.vertex_measures import CHUNK, Measures, join, measure
+from facelm.evaluate.vertex_measures import Measures, measures_of
 from facelm.files import atomic_path
-from facelm.motion import FaceMotion
 from facelm.rig.base import Rig
 from facelm.rig.load import default_rig
 
@@ -85,12 +84,6 @@ def calibrated(rig: Rig, plans: int = PLANS, seed: int = SEED) -> Templates:
     asked = [invent(rng, category, nothing, False) for category in CATEGORIES for _ in range(plans)]
     shown = (perform(plan, np.random.default_rng((seed, i))) for i, plan in enumerate(asked))
     return calibrate(asked, (measures_of(motion, rig) for motion in shown), 25.0)
-
-
-def measures_of(motion: FaceMotion, rig: Rig) -> Measures:
-    """The measures of a motion on a rig, its vertices made a few frames at a time."""
-    values = motion.to(rig.layout).values
-    return join([measure(rig.vertices(values[i : i + CHUNK], head=True), rig) for i in range(0, len(values), CHUNK)])
 
 
 def calibrate(plans: Sequence[Plan], seen: Iterable[Measures], fps: float) -> Templates:

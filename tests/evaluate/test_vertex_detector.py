@@ -18,7 +18,8 @@ from facelm.errors import FacelmError
 from facelm.evaluate import vertex_detector, vertex_measures, vertex_templates
 from facelm.evaluate.facts import judge
 from facelm.evaluate.vertex_detector import curves, measure, measure_vertices, read, thresholds
-from facelm.evaluate.vertex_templates import KEYS, Templates, calibrate, measures_of, shipped
+from facelm.evaluate.vertex_measures import measures_of
+from facelm.evaluate.vertex_templates import KEYS, Templates, calibrate, shipped
 from facelm.motion import FaceMotion
 from facelm.motion.layout import ARKIT
 from facelm.rig import load_rig

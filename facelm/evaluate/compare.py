@@ -3,16 +3,12 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from facelm.describe.captions import items_in_words
-from facelm.describe.facts import PhaseFacts
-from facelm.describe.plan import Plan
 from facelm.errors import FacelmError
 from facelm.evaluate.closures import eyelid_closure, lip_closure
-from facelm.evaluate.facts import FORMULAS, scores, trials
 from facelm.evaluate.motion import (
     ale,
     amplitude_ratio,
@@ -30,7 +26,6 @@ from facelm.evaluate.motion import (
 )
 from facelm.evaluate.pairs import Metric, Pair, pairs
 from facelm.evaluate.score import Score, Tally
-from facelm.evaluate.vertex_detector import measure
 from facelm.motion import FaceMotion
 from facelm.rig.base import Rig
 from facelm.rig.gaps import gaps
@@ -129,42 +124,6 @@ def compare(
             return Compared(tuple(metrics), list(pool.map(parts, zip(made, references, ids, strict=True))))
     except FacelmError as error:
         return Compared(tuple(metrics), [{} for _ in made], str(error))
-
-
-class Seen:
-    """The second detector of facts (vertex_detector.py), which remembers what it has seen; see `facts.judge`.
-
-    Looking at vertices takes longer than all else a benchmark measures, and motions stand in several rows.
-    """
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[int, int], tuple[FaceMotion, list[PhaseFacts]]] = {}
-
-    def __call__(self, motion: FaceMotion, phases: int) -> list[PhaseFacts]:
-        """The facts of each of `phases` phases of a motion."""
-        key = id(motion), phases
-        if key not in self._found:
-            self._found[key] = motion, measure(motion, phases)  # with the motion, so that its id stays its own
-        return self._found[key][1]
-
-    def scores(
-        self, words: Sequence[Plan | str], motions: Sequence[FaceMotion], told: bool = False
-    ) -> dict[str, Score]:
-        """Scores of the facts judge with this detector, "seen" before their names.
-
-        Motions the default head cannot show give scores that say so.
-        """
-        counts = [max(1, len(w.phases if isinstance(w, Plan) else items_in_words(w))) for w in words]
-        try:
-            with ThreadPoolExecutor(THREADS) as pool:
-                list(pool.map(self, motions, counts))
-            found = scores(trials(words, motions, self), told)
-        except FacelmError as error:
-            found = {name: Score.missing(name, "1", formula, str(error)) for name, formula in FORMULAS.items()}
-        return {
-            f"seen {name}": replace(own, name=f"seen {name}", formula=f"{own.formula}; facts seen on vertices")
-            for name, own in found.items()
-        }
 
 
 def aligned(made: FaceMotion, reference: FaceMotion) -> tuple[FaceMotion, FaceMotion]:

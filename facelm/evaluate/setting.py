@@ -12,8 +12,8 @@ from facelm.corpus.shards import load_corpus, shard_files
 from facelm.errors import FacelmError
 from facelm.evaluate.baselines import Training
 from facelm.evaluate.clips import Clip, choose
-from facelm.evaluate.compare import Seen
 from facelm.evaluate.embeddings import diversity, fid, matching_distance, r_precision, retrieval
+from facelm.evaluate.judged import Seen
 from facelm.evaluate.result import Result, machine
 from facelm.evaluate.score import Score
 from facelm.motion import FaceMotion
@@ -122,7 +122,7 @@ class Setting:
     @cached_property
     def seen(self) -> Seen:
         """The second detector, with what it has seen."""
-        return Seen()
+        return Seen(self.rig)
 
     def of(self, predictions: Sequence[Any], what: str) -> tuple["Setting", list[Any]]:
         """The setting without the clips that have no prediction (None), and the predictions that there are.

@@ -13,7 +13,7 @@ from facelm.evaluate.baselines import RESTING
 from facelm.evaluate.benchmarks.text_to_motion import SEEN
 from facelm.evaluate.clips import contents, deal, groups
 from facelm.evaluate.embeddings import matching_distance, r_precision, retrieval
-from facelm.evaluate.facts import scores, trials
+from facelm.evaluate.judged import Judged
 from facelm.evaluate.predictions import Predictions
 from facelm.evaluate.result import Case, Result
 from facelm.evaluate.score import Score
@@ -38,8 +38,8 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     rows = {"reference": reference, "model": said, **_floors(setting, said, rng)}
 
     motions = [clip.motion for clip in clips]
-    judged = {row: trials(captions, motions) for row, captions in rows.items()}
-    facts = {row: scores(found, told=True) for row, found in judged.items()}
+    judged = {row: Judged.of(captions, motions, told=True) for row, captions in rows.items()}
+    facts = {row: found.scores() for row, found in judged.items()}
     others = [[c for i, c in enumerate(clip.captions) if i != place] for clip, place in zip(clips, told, strict=True)]
     words = {row: _words(captions, [clip.captions for clip in clips], setting) for row, captions in rows.items()}
     words["reference"] = _words(reference, others, setting, "one caption of each clip against its others")
@@ -55,20 +55,12 @@ def score(setting: Setting, predictions: Predictions) -> Result:
         tables = {"retrieval judge": ["R@1", "R@2", "R@3", "alike R@1", "Text-Match"], **tables}
 
     cases = [
-        Case(
-            clip.id,
-            clip.prompt,
-            clip.motion,
-            None,
-            caption,
-            true,
-            {"facts F1": trial.agreement().f1, "facts F1 strict": trial.agreement(strict=True).f1},
-        )
-        for clip, caption, true, trial in zip(clips, said, reference, judged["model"], strict=True)
+        Case(clip.id, clip.prompt, clip.motion, None, caption, true, judged["model"].clip(i))
+        for i, (clip, caption, true) in enumerate(zip(clips, said, reference, strict=True))
     ]
     breakdown = {}
     for what, members in groups(clips).items():
-        own = {group: scores([judged["model"][i] for i in places], told=True) for group, places in members.items()}
+        own = {group: judged["model"].scores(places) for group, places in members.items()}
         breakdown[what] = {group: {name: found[name] for name in FACTS[:4]} for group, found in own.items()}
     result = setting.result(NAME, FACTS[0], tables, rows=merged(*by_row), breakdown=breakdown, cases=cases)
     result.notes += predictions.notes

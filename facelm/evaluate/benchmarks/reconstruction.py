@@ -8,7 +8,7 @@ from facelm.evaluate.baselines import motion_rows
 from facelm.evaluate.benchmarks.text_to_motion import DETAILS, FACTS
 from facelm.evaluate.clips import groups
 from facelm.evaluate.compare import closure_metrics, coefficient_metrics, compare, vertex_metrics
-from facelm.evaluate.facts import scores, trials
+from facelm.evaluate.judged import Judged
 from facelm.evaluate.predictions import Predictions
 from facelm.evaluate.result import Case, Result
 from facelm.evaluate.setting import Setting, merged
@@ -27,7 +27,7 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     metrics = [*vertex_metrics(), *coefficient_metrics(), *closure_metrics(setting.rig)]
     ids, plans = [clip.id for clip in clips], [clip.plan for clip in clips]
     compared = {row: compare(metrics, motions, rows["reference"], setting.rig, ids) for row, motions in rows.items()}
-    facts = {row: scores(trials(plans, motions)) for row, motions in rows.items()}
+    facts = {row: Judged.of(plans, motions).scores() for row, motions in rows.items()}
     cases = [
         Case(clip.id, clip.prompt, clip.motion, shown, scores=compared["model"].clip(index))
         for index, (clip, shown) in enumerate(zip(clips, made, strict=True))

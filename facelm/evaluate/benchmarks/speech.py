@@ -15,7 +15,7 @@ from facelm.evaluate.baselines import motion_rows
 from facelm.evaluate.benchmarks.text_to_motion import FACTS
 from facelm.evaluate.clips import groups
 from facelm.evaluate.compare import closure_metrics, coefficient_metrics, compare, vertex_metrics
-from facelm.evaluate.facts import scores, trials
+from facelm.evaluate.judged import Judged
 from facelm.evaluate.predictions import Predictions
 from facelm.evaluate.result import Case, Result
 from facelm.evaluate.setting import SOUND_RATE, Setting, merged, retrieval_scores
@@ -64,7 +64,8 @@ def _score(setting: Setting, predictions: Predictions, benchmark: str) -> Result
         found.append({row: {_audio(name): s for name, s in named.items()} for row, named in own.items()})
         tables = {"audio judge": ["audio R@1", "audio R@2", "audio R@3", "audio FID", "Audio-Match"], **tables}
     if benchmark == BOTH:
-        found.append({row: scores(trials([c.plan for c in clips], motions)) for row, motions in rows.items()})
+        plans = [clip.plan for clip in clips]
+        found.append({row: Judged.of(plans, motions).scores() for row, motions in rows.items()})
         tables["facts judge"] = FACTS
         if setting.judge is not None:
             queries = setting.judge.embed_texts([clip.prompt or " " for clip in clips])

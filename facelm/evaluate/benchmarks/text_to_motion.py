@@ -14,7 +14,8 @@ from facelm.evaluate.baselines import motion_rows
 from facelm.evaluate.clips import Clip, contents, groups
 from facelm.evaluate.compare import aligned, compare
 from facelm.evaluate.embeddings import multimodality
-from facelm.evaluate.facts import Trial, scores, trials
+from facelm.evaluate.facts import Trial, trials
+from facelm.evaluate.judged import Judged
 from facelm.evaluate.motion import fve, jerk_ratio, lve
 from facelm.evaluate.pairs import Pair
 from facelm.evaluate.predictions import Predictions
@@ -42,10 +43,10 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     samples = {places.index(place): drawn for place, drawn in predictions.samples.items() if place in places}
 
     plans = [clip.plan for clip in clips]
-    judged = {row: trials(plans, motions) for row, motions in rows.items()}
+    judged = {row: Judged.of(plans, motions) for row, motions in rows.items()}
     if any("plan" in shown.metadata for shown in made):
-        judged["its plan"] = [_planned(plan, shown) for plan, shown in zip(plans, made, strict=True)]
-    facts = {row: scores(found) for row, found in judged.items()}
+        judged["its plan"] = Judged([_planned(plan, shown) for plan, shown in zip(plans, made, strict=True)])
+    facts = {row: found.scores() for row, found in judged.items()}
     seen = {row: setting.seen.scores(plans, rows[row]) for row in SEEN if row in rows}
 
     metrics = [lve(), fve(), jerk_ratio()]
@@ -72,12 +73,12 @@ def score(setting: Setting, predictions: Predictions) -> Result:
         tables["against the reference"] = [*tables["against the reference"], "MEE", "CE"]
 
     cases = [
-        Case(clip.id, clip.prompt, clip.motion, shown, scores={**_own(trial), **compared["model"].clip(index)})
-        for index, (clip, shown, trial) in enumerate(zip(clips, made, judged["model"], strict=True))
+        Case(clip.id, clip.prompt, clip.motion, shown, scores=judged["model"].clip(i) | compared["model"].clip(i))
+        for i, (clip, shown) in enumerate(zip(clips, made, strict=True))
     ]
     breakdown = {
-        what: {group: _shown(scores([judged["model"][i] for i in members])) for group, members in found_groups.items()}
-        for what, found_groups in groups(clips).items()
+        what: {group: _shown(judged["model"].scores(places)) for group, places in members.items()}
+        for what, members in groups(clips).items()
     }
     result = setting.result(NAME, FACTS[0], tables, rows=merged(*found), breakdown=breakdown, cases=cases)
     result.notes += predictions.notes
@@ -90,10 +91,6 @@ def _planned(plan: Plan, shown: FaceMotion) -> Trial:
         return trials([plan], [Plan.parse(shown.metadata.get("plan", ""))])[0]
     except FacelmError:
         return Trial(tuple(phase.items for phase in plan.phases), ())
-
-
-def _own(trial: Trial) -> dict[str, float]:
-    return {"facts F1 strict": trial.agreement(strict=True).f1, "facts F1": trial.agreement().f1}
 
 
 def _shown(found: dict[str, Score]) -> dict[str, Score]:

@@ -202,7 +202,7 @@ def words(clip: FaceMotion, rest: np.ndarray, take: Take, rng: random.Random) ->
         "annotations": said.row(),
         "prompts": prompts(said, sure, rng, count, take.texts),
         "captions": captions(said, sure, rng, count, take.texts),
-        "questions": [*(Wording(rng).questions(plan) if told else ()), *map(asdict, said.questions)],
+        "questions": list(map(asdict, said.questions)) or (Wording(rng).questions(plan) if told else []),
     }
 
 

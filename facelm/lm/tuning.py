@@ -150,8 +150,8 @@ def write_examples(config: TuneConfig, processor: FaceProcessor, rows: Any) -> A
     """A `datasets.Dataset` with columns `input_ids` and `labels`, -100 where there is no loss.
 
     `rows` is a corpus split. Rows are visited in shuffled rounds, each as often as its weight says; task and wording
-    are drawn at each visit. Raises FacelmError for an example over `max_length`, naming row, length and remedy, and
-    for a weight that makes no sense.
+    are drawn at each visit. Raises FacelmError for an example over `max_length`, naming row, length and remedy, for a
+    row without prompts or captions, and for a weight that makes no sense.
     """
     from datasets import Dataset
 
@@ -166,6 +166,11 @@ def write_examples(config: TuneConfig, processor: FaceProcessor, rows: Any) -> A
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
     for index, task in zip(order.tolist(), tasks.tolist(), strict=True):
         row, name = known[index], TASKS[task]
+        if not row["prompts"] or not row["captions"]:
+            raise FacelmError(
+                f"corpus row {row['id']} has no prompts or captions to learn from; put texts beside the take, give its "
+                "data set a --map, or leave it out of the corpus"
+            )
         if name == "question" and not row["questions"]:
             name = "describe"
         ids, labels = tokenised(processor, example(name, row, codes[index], rng), config.loss_on)

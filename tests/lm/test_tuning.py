@@ -100,6 +100,12 @@ def test_a_long_example_is_an_error_never_cut(processor, rows):
         write_examples(config(max_length=40), processor, rows)
 
 
+def test_a_row_without_words_is_named(processor, rows):
+    mute = rows.map(lambda row: row | {"prompts": []} if row["id"] == rows[0]["id"] else row)
+    with pytest.raises(FacelmError, match=f"corpus row {rows[0]['id']} has no prompts or captions"):
+        write_examples(config(), processor, mute)
+
+
 def test_batches_hold_every_example_once_within_the_budget():
     lengths = np.random.default_rng(0).integers(20, 300, 3000).tolist()
     batches = token_batches(lengths, 2048, seed=0)

@@ -93,6 +93,8 @@ class TextJudge(Judge):
         A text without words, or in an alphabet the encoder does not know, has an embedding as well: near nothing in
         particular. Raises FacelmError when the encoder is not at hand or not the one of the training.
         """
+        if isinstance(texts, str):
+            raise FacelmError("embed_texts takes a list of texts, not one text; put it into brackets")
         if self._reader is None:
             self._reader = self.source.open(self._folder)
         return self._in_batches(self._reader.read(texts), self.other_side)

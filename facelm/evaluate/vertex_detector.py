@@ -36,6 +36,14 @@ LOOK = {"left": 0.075, "right": 0.075, "up": 0.05, "down": 0.05}  # rad of the e
 SHUT, OPEN_AGAIN, BLINK_S = 0.5, 0.3, 0.5  # lids shut by more than this, open again, within this time
 BORDERS = 240  # places at most where a phase may begin
 SWEEPS = 60
+_OPPOSITE = [
+    (KEYS.index((name, a)), KEYS.index((name, b)))
+    for name, a, b in (
+        *((code, "left", "right") for code, unit in UNITS.items() if unit.sides and "both" not in unit.sides),
+        ("gaze", "left", "right"),
+        ("gaze", "up", "down"),
+    )
+]
 _LIDS = [KEYS.index(("AU43", side)) for side in ("left", "right")]
 _EYES = [i for i, (name, _) in enumerate(KEYS) if name in ("AU5", "AU7", "AU43", "gaze")]
 
@@ -86,18 +94,18 @@ def levels(seen: Measures, templates: Templates | None = None) -> np.ndarray:
     templates = templates or shipped(seen.patch_names)
     weight = 1 / (10.0 + np.abs(templates.moves).max(0))
     moves = (templates.moves * weight).reshape(len(KEYS), -1)
-    size = np.linalg.norm(moves, axis=1)
-    known = size > 0
-    moves = moves[known] / size[known, None]
-    wanted = (seen.moves * weight).reshape(len(seen.head), -1) @ moves.T
-    shared = moves @ moves.T
-    shares = np.zeros_like(wanted)
-    for _ in range(SWEEPS):
-        for k in range(len(moves)):
-            shares[:, k] = (shares[:, k] + wanted[:, k] - shares @ shared[:, k]).clip(0, None)
-    result = np.zeros((len(seen.head), len(KEYS)))
-    result[:, known] = shares / size[known]
-    return result
+    size = np.linalg.norm(moves, axis=1).clip(1e-9)[:, None]
+    moves /= size
+    wanted = (moves @ (seen.moves * weight).reshape(len(seen.head), -1).T) / size
+    shared = (moves @ moves.T) * size.T / size
+    shares = np.zeros_like(wanted)  # (units, T): rows of their own in memory
+    for sweep in range(SWEEPS):
+        for k in range(len(KEYS)):
+            shares[k] = (shares[k] + wanted[k] - shared[k] @ shares).clip(0, None)
+        if sweep < SWEEPS // 2:  # to the left and to the right at once is neither; one at a time would find it slowly
+            for one, other in _OPPOSITE:
+                shares[[one, other]] -= np.minimum(shares[one], shares[other])
+    return shares.T
 
 
 def _closures(curves: np.ndarray, fps: float) -> list[tuple[int, int, int]]:

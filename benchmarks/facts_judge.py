@@ -98,6 +98,17 @@ def stillness(folder: Path) -> str:
     return tabulate(rows, head, tablefmt="pipe", disable_numparse=True)
 
 
+def captures(folder: Path) -> str:
+    """Both detectors on real takes, frame by frame; units and sides are in the same order in both."""
+    rows = []
+    for name in ("rom_3", "facial", "emotion_161", "emotion_164", "emotion_167"):
+        motion = FaceMotion.load(folder / "livelink" / f"{name}.csv.gz").resample(25)
+        first, second = unit_frames(motion)
+        rows.append([name, len(motion), f"{first.mean():.1%}", f"{second.mean():.1%}", f"{f1(second, first):.2f}"])
+    head = ["take", "frames", "unit-frames first", "second", "F1 of one by the other"]
+    return tabulate(rows, head, tablefmt="pipe", disable_numparse=True)
+
+
 def news(folder: Path) -> str:
     """Both detectors against py-feat's action units, which another program found on the same video frames."""
     frames = pd.concat([pd.read_csv(file) for file in sorted((folder / "news_clips").glob("[0-9]*.csv"))])
@@ -150,6 +161,7 @@ def main() -> None:
     judged["second, ICT, ours"] = trials(*some, on(rig, None))
     print(f"Performances of {args.clips} plans (seed {SEED})\n\n{known_facts(judged)}\n\n{fact_by_fact(judged)}\n")
     print(f"Stillness: share of (frame, unit and side) at its threshold\n\n{stillness(args.folder)}\n")
+    print(f"Captures, frame by frame\n\n{captures(args.folder)}\n")
     print(f"News clips, frame by frame, * where under 5% or over 95% have the unit\n\n{news(args.folder)}")
 
 

@@ -29,6 +29,7 @@ ONE_SIDE = 0.45  # the weaker side under this share of the stronger: shown on on
 SETTLE_S = (0.35, 0.2)  # of a phase's start and end that belong to the changes into and out of it
 HELD = 60  # percentile of a level over the rest of the phase
 SHORTEST_PHASE_S = 0.6
+SMOOTH_S = 0.04
 POSE = 0.1  # rad
 NOD, SHAKE = 0.05, 0.055  # rad that the head must turn back by for a dip, a swing
 NOD_S, SHAKE_S = 1.1, 0.75  # from one dip to the next, from one swing to the next, at most
@@ -72,11 +73,9 @@ def read(seen: Measures, fps: float, phases: int = 1, templates: Templates | Non
     templates = templates or shipped(seen.patch_names)
     held, blinks = curves(seen, fps, templates)
     bars = thresholds(templates)
-    head = gaussian_filter1d(seen.head, 0.04 * fps, axis=0, mode="nearest")
+    smooth, head = (gaussian_filter1d(curve, SMOOTH_S * fps, axis=0, mode="nearest") for curve in (held, seen.head))
     found = []
-    for begin, end in _phases(
-        gaussian_filter1d(held, 0.04 * fps, axis=0, mode="nearest"), phases, round(SHORTEST_PHASE_S * fps)
-    ):
+    for begin, end in _phases(smooth, phases, round(SHORTEST_PHASE_S * fps)):
         first = begin + min(round(SETTLE_S[0] * fps), (end - begin) // 3)
         core = slice(first, max(first + 1, end - min(round(SETTLE_S[1] * fps), (end - begin) // 6)))
         shown = _units(np.percentile(held[core], HELD, axis=0), bars)
@@ -93,19 +92,28 @@ def levels(seen: Measures, templates: Templates | None = None) -> np.ndarray:
     """
     templates = templates or shipped(seen.patch_names)
     weight = 1 / (10.0 + np.abs(templates.moves).max(0))
-    moves = (templates.moves * weight).reshape(len(KEYS), -1)
+    moves = (np.concatenate([templates.moves, _lips_kept_shut(templates)]) * weight).reshape(len(KEYS) + 1, -1)
     size = np.linalg.norm(moves, axis=1).clip(1e-9)[:, None]
     moves /= size
     wanted = (moves @ (seen.moves * weight).reshape(len(seen.head), -1).T) / size
     shared = (moves @ moves.T) * size.T / size
     shares = np.zeros_like(wanted)  # (units, T): rows of their own in memory
     for sweep in range(SWEEPS):
-        for k in range(len(KEYS)):
+        for k in range(len(shares)):
             shares[k] = (shares[k] + wanted[k] - shared[k] @ shares).clip(0, None)
         if sweep < SWEEPS // 2:  # to the left and to the right at once is neither; one at a time would find it slowly
             for one, other in _OPPOSITE:
                 shares[[one, other]] -= np.minimum(shares[one], shares[other])
-    return shares.T
+    return shares[: len(KEYS)].T
+
+
+def _lips_kept_shut(templates: Templates) -> np.ndarray:
+    """(1, patches, 3): what lower lip and corners do when lips stay together over a jaw that opens, the reverse of what
+    they do as it opens them. No unit states it, and without it a raised lower lip would be taken for a raised chin.
+    """
+    shares = {"lower lip": 1.0, "lip corner": 0.5, "beside the lips": 0.5}
+    share = np.array([sum(s for start, s in shares.items() if name.startswith(start)) for name in templates.patches])
+    return -share[None, :, None] * templates.moves[KEYS.index(("AU26", ""))][None]
 
 
 def _closures(curves: np.ndarray, fps: float) -> list[tuple[int, int, int]]:

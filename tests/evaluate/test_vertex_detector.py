@@ -186,3 +186,11 @@ def test_bad_vertices_are_named():
         measure_vertices(bad, 25, rig)
     with pytest.raises(FacelmError, match="no plan"):
         calibrate([], [], 25.0)
+
+
+def test_lips_kept_shut_over_an_open_jaw_are_no_raised_chin():
+    values = np.zeros((50, 55), np.float32)
+    values[:, [ARKIT.index("jawOpen"), ARKIT.index("mouthClose")]] = 0.12
+    assert Fact("AU17") not in measure(FaceMotion(values, 25))[0].facts
+    values[:, ARKIT.index("mouthShrugLower")] = 0.5
+    assert Fact("AU17") in measure(FaceMotion(values, 25))[0].facts

@@ -10,6 +10,7 @@ well real pairs of the test split find each other, and what it makes of motions 
 """
 
 import argparse
+import os
 import sys
 from dataclasses import dataclass
 
@@ -55,6 +56,8 @@ def kind_of(arguments: list[str]) -> str:
 
 
 def main() -> int:
+    # Threads that wait for each other spin for a moment only: endless spinning is many times slower on busy cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         kind = kind_of(sys.argv[1:])
         if kind == "text":

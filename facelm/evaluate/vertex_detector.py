@@ -24,7 +24,7 @@ from facelm.rig.base import Rig
 from facelm.rig.load import default_rig
 
 SHOWN = 0.18  # of a strong performance of the unit: from here it counts
-LEAST = 2.5  # thousandths of the eye distance (0.16 mm on an adult): what moves less is not seen
+LEAST = 2.5  # thousandths of the eye distance (0.15 mm on an adult): what moves less is not seen
 ONE_SIDE = 0.45  # the weaker side under this share of the stronger: shown on one side
 SETTLE_S = (0.35, 0.2)  # of a phase's start and end that belong to the changes into and out of it
 HELD = 60  # percentile of a level over the rest of the phase

@@ -1,7 +1,7 @@
 """Motions beside their references, clip by clip: scores over all clips, and every clip's own figures."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,13 +24,16 @@ from facelm.evaluate.motion import (
     smoothness,
     speed_ratio,
 )
-from facelm.evaluate.pairs import Metric, Pair, pairs
+from facelm.evaluate.pairs import Metric, Pair
 from facelm.evaluate.score import Score, Tally
 from facelm.motion import FaceMotion
 from facelm.rig.base import Rig
 from facelm.rig.gaps import gaps
 
 THREADS = min(4, os.cpu_count() or 1)  # NumPy lets go of Python's lock; each thread holds one clip's vertices
+
+
+Parts = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Compared:
     """
 
     metrics: tuple[Metric, ...]
-    parts: list[dict[str, tuple[float, float]]]
+    parts: list[Parts]
     why: str = ""
 
     def scores(self, members: Sequence[int] | None = None) -> dict[str, Score]:
@@ -103,27 +106,33 @@ def closure_metrics(rig: Rig) -> list[Metric]:
 
 
 def compare(
-    metrics: Sequence[Metric],
-    made: Sequence[FaceMotion],
-    references: Sequence[FaceMotion],
-    rig: Rig,
-    ids: Sequence[str],
-) -> Compared:
-    """Each prediction beside its reference, at the reference's rate and for as long as the shorter of the two lasts.
+    metrics: Sequence[Metric], rows: Mapping[str, Sequence[FaceMotion]], rig: Rig, ids: Sequence[str]
+) -> dict[str, Compared]:
+    """Every row of motions beside those of the row "reference", at its rate and for as long as the shorter lasts.
 
     Where the rig cannot show the motions (another layout, without a map), the scores say so.
     """
 
-    def parts(job: tuple[FaceMotion, FaceMotion, str]) -> dict[str, tuple[float, float]]:
-        pair = _pair(*job, rig)
-        found = {metric.name: metric.part(pair) for metric in metrics}
-        return {name: part for name, part in found.items() if part is not None}
+    def parts(place: int) -> dict[str, Parts]:
+        reference = rows["reference"][place].to(rig.layout)
+        true = rig.vertices(reference)  # once for all rows
+        found = {}
+        for row, motions in rows.items():
+            own, cut = aligned(motions[place], reference)
+            vertices = true if motions[place] is rows["reference"][place] else rig.vertices(own)
+            values = own.values, cut.values
+            names = cut.layout.names
+            pair = Pair(vertices, true[: len(cut)], rig.regions, cut.fps, rig.rest, values, names, ids[place])
+            measured = {metric.name: metric.part(pair) for metric in metrics}
+            found[row] = {name: part for name, part in measured.items() if part is not None}
+        return found
 
     try:
         with ThreadPoolExecutor(THREADS) as pool:
-            return Compared(tuple(metrics), list(pool.map(parts, zip(made, references, ids, strict=True))))
+            clips = list(pool.map(parts, range(len(ids))))
+        return {row: Compared(tuple(metrics), [found[row] for found in clips]) for row in rows}
     except FacelmError as error:
-        return Compared(tuple(metrics), [{} for _ in made], str(error))
+        return {row: Compared(tuple(metrics), [{} for _ in ids], str(error)) for row in rows}
 
 
 def aligned(made: FaceMotion, reference: FaceMotion) -> tuple[FaceMotion, FaceMotion]:
@@ -131,11 +140,6 @@ def aligned(made: FaceMotion, reference: FaceMotion) -> tuple[FaceMotion, FaceMo
     made = made.to(reference.layout).resample(reference.fps)
     frames = min(len(made), len(reference))
     return made[:frames], reference[:frames]
-
-
-def _pair(made: FaceMotion, reference: FaceMotion, name: str, rig: Rig) -> Pair:
-    own, true = aligned(made, reference)
-    return next(pairs([own], [true], rig, [name]))
 
 
 def _value(metric: Metric, part: tuple[float, float]) -> float:

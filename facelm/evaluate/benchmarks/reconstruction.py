@@ -25,8 +25,8 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     clips = setting.clips
     rows = motion_rows(setting, made, by="motion")
     metrics = [*vertex_metrics(), *coefficient_metrics(), *closure_metrics(setting.rig)]
-    ids, plans = [clip.id for clip in clips], [clip.plan for clip in clips]
-    compared = {row: compare(metrics, motions, rows["reference"], setting.rig, ids) for row, motions in rows.items()}
+    plans = [clip.plan for clip in clips]
+    compared = compare(metrics, rows, setting.rig, [clip.id for clip in clips])
     facts = {row: Judged.of(plans, motions).scores() for row, motions in rows.items()}
     cases = [
         Case(clip.id, clip.prompt, clip.motion, shown, scores=compared["model"].clip(index))

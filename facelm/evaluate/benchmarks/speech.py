@@ -47,8 +47,7 @@ def _score(setting: Setting, predictions: Predictions, benchmark: str) -> Result
     clips = setting.clips
     rows = motion_rows(setting, made, by="text" if benchmark == BOTH else "motion")
     metrics = [*vertex_metrics(), *coefficient_metrics(), *closure_metrics(setting.rig)]
-    ids = [clip.id for clip in clips]
-    compared = {row: compare(metrics, motions, rows["reference"], setting.rig, ids) for row, motions in rows.items()}
+    compared = compare(metrics, rows, setting.rig, [clip.id for clip in clips])
     sounds = [_at(SOUND_RATE, *clip.sound()) for clip in clips]
     spoken = {row: speech.judge(motions, rows["reference"], sounds, SOUND_RATE) for row, motions in rows.items()}
     found = [{row: own.scores() for row, own in compared.items()}, spoken]

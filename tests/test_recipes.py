@@ -1,17 +1,21 @@
 """Every recipe that ships parses, and the tuning script runs as the README starts it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from safetensors import safe_open
 from tiny_bases import make_base
-from tiny_model import random_tokenizer
+from tiny_model import make_tiny, random_tokenizer
 
+from facelm.cli import main
 from facelm.corpus import synthesise
 from facelm.errors import FacelmError
+from facelm.lm.folder import save_model
 from facelm.lm.tuning import parse_arguments
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,3 +64,37 @@ def test_a_wrong_config_is_one_sentence_and_code_2(tmp_path):
     assert f"facelm: {path}: unknown key 'bas'; the nearest one is 'base'" in done.stderr
     direct = subprocess.run([sys.executable, "recipes/sft.py", "--config", str(path)], cwd=ROOT, capture_output=True)
     assert direct.returncode == 2
+
+
+def test_two_processes_find_what_one_finds(tmp_path):
+    synthesise(0.02, 0, tmp_path / "corpus")
+    save_model(*make_tiny(tmp_path), tmp_path / "model", "nano")
+    arguments = [str(tmp_path / "model"), "--data", str(tmp_path / "corpus"), "--benchmark", "text-to-motion"]
+    arguments += ["--split", "train", "--prompts", "30"]  # two batches
+    one = CliRunner().invoke(main, ["evaluate", *arguments, "--out", str(tmp_path / "one.json")])
+    assert one.exit_code == 0, one.output
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "recipes/evaluate.py",
+        *arguments,
+    ]
+    two = subprocess.run(
+        [*command, "--out", str(tmp_path / "two.json")],
+        cwd=ROOT,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert two.returncode == 0, two.stderr[-2000:]
+    assert two.stdout.strip() == one.stdout.strip()
+    for name in ("json", "npz"):
+        assert (tmp_path / f"two.{name}").read_bytes() == (tmp_path / f"one.{name}").read_bytes()
+    wrong = subprocess.run(
+        [sys.executable, "recipes/evaluate.py", "absent", "--data", "x"], cwd=ROOT, capture_output=True
+    )
+    assert wrong.returncode == 2 and wrong.stderr.startswith(b"facelm: ")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 RESTING = "The face stays neutral."
 POINTS = 16  # moments of a clip at which motions are compared
-_BLOCK = 1000
+_BLOCK = 1000  # motions compared at a time
+_TEXTS = 50
 
 
 class Training:
@@ -61,8 +62,8 @@ class Training:
         """For each text the clip with the most similar prompt: cosine of TF-IDF of words and pairs of words."""
         matrix, clips, vocabulary, weights = self._prompts
         found = []
-        for first in range(0, len(texts), _BLOCK):
-            asked = _unit(_counts(texts[first : first + _BLOCK], vocabulary), weights)
+        for first in range(0, len(texts), _TEXTS):
+            asked = _unit(_counts(texts[first : first + _TEXTS], vocabulary), weights)
             found += [clips[place] for place in (asked @ matrix.T).toarray().argmax(1)]
         return found
 

@@ -8,7 +8,7 @@ from tiny_judge import TINY
 from facelm.corpus import load_corpus
 from facelm.errors import FacelmError
 from facelm.evaluate.judge import TextJudge, batches
-from facelm.evaluate.judge.batches import TextPairs, epoch_batch, mirrored, texts_to_read
+from facelm.evaluate.judge.batches import TextPairs, backwards, epoch_batch, mirrored, texts_to_read
 from facelm.evaluate.judge.pairs import clips, content
 from facelm.evaluate.judge.teach import teach_text
 from facelm.evaluate.judge.train import JudgeTraining, contrast
@@ -89,7 +89,8 @@ def test_batches_are_mirrored_in_words_and_motion_alike(corpus):
     told = {"left": 0, "right": 0}
     for step in range(8):
         values, words, same = pairs.batch(step, 64)
-        assert same.diagonal().all() and (same == same.T).all() and len(values) == len(words) == 64
+        assert same.diagonal().all() and (same == same.T).all()
+        assert 32 < len(values) == len(words) <= 64
         for motion, text in zip(values, words, strict=True):
             said = [side for side in told if number[side] in text]
             peaks = motion[:, [left, right]].max(0)
@@ -100,6 +101,35 @@ def test_batches_are_mirrored_in_words_and_motion_alike(corpus):
     assert mirrored("Left brow, the right eye; bright") == "Right brow, the left eye; bright"
     again = pairs.batch(3, 64)
     np.testing.assert_array_equal(again[0][5], pairs.batch(3, 64)[0][5])
+
+
+def test_opposites_stand_in_one_batch(corpus):
+    found = [clip for clip in clips(load_corpus(corpus, "train")) if backwards(clip.plan)][:8]
+    texts = texts_to_read(found, 1, "arkit")
+    reader = WordReader.of(texts)
+    judge = TextJudge(TINY, reader.source)
+    pairs = TextPairs(judge, found, 1, dict(zip(texts, reader.read(texts), strict=True)), seed=0)
+    values, _, same = pairs.batch(0, 16)
+    assert len(values) == 16  # every clip and an opposite: its mirror image, or reversed in time
+    permutation, sign = ARKIT.mirror()
+    kinds = set()
+    for index in range(0, 16, 2):
+        clip, opposite = values[index], values[index + 1]
+        assert not same[index, index + 1]
+        if np.array_equal(opposite, clip[::-1]):
+            kinds.add("reversed")
+        elif np.array_equal(opposite, clip[:, permutation] * sign):
+            kinds.add("mirrored")
+        else:
+            raise AssertionError("no opposite")
+    assert "reversed" in kinds
+
+
+def test_a_plan_backwards_ends_with_its_beginning():
+    turned = backwards("0.0-1.0 s nod; 1.0-3.0 s slight smile left")
+    assert turned is not None and turned.text() == "0.0-2.0 s slight smile left; 2.0-3.0 s nod"
+    assert backwards("0.0-1.0 s nod; 1.0-2.0 s blink; 2.0-4.0 s nod") is None
+    assert backwards("0.0-1.0 s nod") is backwards("") is None
 
 
 def test_an_epoch_visits_every_clip_once():

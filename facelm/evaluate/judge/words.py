@@ -98,13 +98,14 @@ class EncoderReader:
     """
 
     def __init__(self, name: str, device: str | torch.device = "cpu") -> None:
+        from safetensors import SafetensorError
         from transformers import AutoModel, AutoTokenizer
 
         where = encoder_folder(name)
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(where)
             model = AutoModel.from_pretrained(where, use_safetensors=True, dtype=torch.float32)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise FacelmError(
                 f"the text encoder {name} cannot be loaded ({reason}); name a folder or Hub id that AutoModel loads, "

@@ -77,6 +77,15 @@ def test_a_judge_names_its_encoder_and_does_not_hold_it(corpus, tmp_path):
         other.embed_texts(TEXTS)
 
 
+def test_an_encoder_that_is_none_is_refused_in_one_sentence(tmp_path):
+    folder = write_encoder(tmp_path / "bert")
+    (folder / "model.safetensors").write_bytes(b"torn")
+    (tmp_path / "empty").mkdir()
+    for place in (folder, tmp_path / "empty", tmp_path / "nowhere"):
+        with pytest.raises(FacelmError, match=f"the text encoder {place} cannot be loaded"):
+            EncoderReader(str(place))
+
+
 def test_features_are_read_once(tmp_path, monkeypatch):
     reader = EncoderReader(str(write_encoder(tmp_path / "bert")))
     path = tmp_path / "features.bin"

@@ -95,10 +95,8 @@ def matched(own: list[float], other: list[float], apart: float) -> int:
 
 def _gaps(gaps: Gaps, pair: Pair, opening: str) -> tuple[np.ndarray, np.ndarray]:
     """(T,) of the truth and of the prediction."""
-    both: tuple[np.ndarray, np.ndarray] = pair.once(
-        ("gap", id(gaps), opening), lambda: (_gap(gaps, pair.true, opening), _gap(gaps, pair.predicted, opening))
-    )
-    return both
+    predicted, true = pair.each(("gap", id(gaps), opening), lambda vertices: _gap(gaps, vertices, opening))
+    return true, predicted
 
 
 def _gap(gaps: Gaps, vertices: Any, opening: str) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Motions beside their references, clip by clip: scores over all clips, and every clip's own figures."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,13 +117,15 @@ def compare(
     def parts(place: int) -> dict[str, Parts]:
         reference = rows["reference"][place].to(rig.layout)
         true = rig.vertices(reference)  # once for all rows
+        shared: dict[int, dict[Hashable, Any]] = {}  # what was measured of so many frames of the reference
         found = {}
         for row, motions in rows.items():
             own, cut = aligned(motions[place], reference)
             vertices = true if motions[place] is rows["reference"][place] else rig.vertices(own)
             values = own.values, cut.values
             names = cut.layout.names
-            pair = Pair(vertices, true[: len(cut)], rig.regions, cut.fps, rig.rest, values, names, ids[place])
+            known = shared.setdefault(len(cut), {})
+            pair = Pair(vertices, true[: len(cut)], rig.regions, cut.fps, rig.rest, values, names, ids[place], known)
             measured = {metric.name: metric.part(pair) for metric in metrics}
             found[row] = {name: part for name, part in measured.items() if part is not None}
         return found

@@ -33,7 +33,7 @@ FORMULAS = {
     "facts precision": "share of the facts shown that were asked, whatever their phase",
     "facts recall": "share of the facts asked that are shown, whatever their phase",
     "facts F1": "2 hits / (2 hits + missed + unasked) of facts pooled over clips, whatever their phase",
-    "facts F1 strict": "the same, each fact in its phase",
+    "facts F1 strict": "2 hits / (2 hits + missed + unasked) of facts pooled over clips, each in its phase",
     "head": "share of clips whose words state a head gesture that show that gesture and no other",
     "side": "share of units stated on one side that are shown in their phase on that side alone",
     "order": "share of clips of two or more different phases whose facts fit better in the order stated than reversed",

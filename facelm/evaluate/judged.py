@@ -47,7 +47,11 @@ class Judged:
         """Scores by name over all clips, or over those at some places."""
         if self.why:
             return {name: Score.missing(name, "1", formula, self.why) for name, formula in FORMULAS.items()}
-        return facts.scores(self.trials if members is None else [self.trials[i] for i in members], self.told)
+        some = self.trials if members is None else [self.trials[i] for i in members]
+        return {
+            name: score if score.known else replace(score, n=len(some))
+            for name, score in facts.scores(some, self.told).items()
+        }
 
     def clip(self, place: int) -> dict[str, float]:
         """The figures of one clip by name; none where it could not be judged."""

@@ -91,8 +91,8 @@ def fdd(signed: bool = False, region: str = "upper_face") -> Metric:
         return float(pair.xp.mean(pair.xp.std(moved, axis=0, correction=0))) * MM**2
 
     def part(pair: Pair) -> tuple[float, float]:
-        both = pair.once(("dynamics", region), lambda: [dynamics(pair, vertices) for vertices in pair.region(region)])
-        difference = both[1] - both[0]
+        predicted, true = pair.each(("dynamics", region), lambda vertices: dynamics(pair, vertices), region)
+        difference = true - predicted
         return (difference if signed else abs(difference)), 1.0
 
     formula = f"mean over {region} vertices of the deviation over time of the squared displacement, true - predicted"
@@ -160,8 +160,7 @@ def _ratio(name: str, size: Any, what: str) -> Metric:
     def part(pair: Pair) -> tuple[float, float] | None:
         if len(pair) <= order:
             return None
-        predicted, true = pair.region(region)
-        return size(pair, predicted), size(pair, true)
+        return pair.each((what, region), lambda vertices: size(pair, vertices), region)
 
     formula = f"mean length of the {what} over time of {region} vertices, predicted over true"
     return Metric(name, "1", formula, part, better="nearer 1")

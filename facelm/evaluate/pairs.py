@@ -33,6 +33,7 @@ class Pair:
         rest: (V, 3), the rig's neutral face.
         values: (predicted, true) of shape (T, D), and `names` of their channels.
         name: of the clip, for errors.
+        truth: what was measured of the truth alone, for pairs that share it to share (the same dict, the same truth).
 
     Raises FacelmError naming the clip when shapes differ, a value is not finite, or there is no frame.
     """
@@ -47,8 +48,10 @@ class Pair:
         values: tuple[Any, Any] | None = None,
         names: Sequence[str] = (),
         name: str = "a clip",
+        truth: dict[Hashable, Any] | None = None,
     ) -> None:
         self.predicted, self.true, self.values = predicted, true, values
+        self.truth = {} if truth is None else truth
         self.regions, self.rest, self.fps, self.names, self.name = dict(regions or {}), rest, fps, list(names), name
         both = [pair for pair in ((predicted, true), values) if pair is not None and pair[0] is not None]
         if not both:
@@ -79,10 +82,7 @@ class Pair:
 
     def region(self, name: str) -> tuple[Any, Any]:
         """Predicted and true vertices (T, n, 3) of a region. Raises FacelmError when the rig has no such region."""
-        found: tuple[Any, Any] = self.once(
-            ("region", name), lambda: (self._picked(self.predicted, name), self._picked(self.true, name))
-        )
-        return found
+        return self.each(("region", name), lambda vertices: self._picked(vertices, name))
 
     def distance(self, name: str) -> Any:
         """(T, n): Euclidean distance of predicted and true vertices of a region, metres."""
@@ -98,6 +98,20 @@ class Pair:
         if what not in self._found:
             self._found[what] = compute()
         return self._found[what]
+
+    def each(self, what: Hashable, compute: Callable[[Any], Any], region: str | None = None) -> tuple[Any, Any]:
+        """`compute(vertices)` of the prediction and of the truth (or of a region of them), each once under a name;
+        the truth's for all pairs that share it.
+        """
+
+        def both() -> tuple[Any, Any]:
+            predicted, true = (self.predicted, self.true) if region is None else self.region(region)
+            if what not in self.truth:
+                self.truth[what] = compute(true)
+            return compute(predicted), self.truth[what]
+
+        found: tuple[Any, Any] = self.once(what, both)
+        return found
 
     @cached_property
     def _found(self) -> dict[Hashable, Any]:

@@ -118,7 +118,8 @@ class Result:
     def _own_quality(self) -> str:
         """How often the judge finds the true partner of real pairs."""
         own = self.rows.get("reference", {})
-        found = [f"{name} {own[name].value:.3f}" for name in own if name.startswith("R@") and own[name].known]
+        own = {name: score for name, score in own.items() if not name.startswith("all ")}  # whole set as one gallery
+        found = [f"{name} {own[name].value:.3f}" for name in own if "R@" in name and own[name].known]
         return f"on real pairs {', '.join(found)}." if found else "its quality on real pairs could not be computed."
 
     def _definitions(self) -> str:
@@ -126,7 +127,7 @@ class Result:
         row = self.rows.get("model", {})
         printed = (row[name] for names in self.tables.values() for name in names if name in row)
         lines = [
-            [score.name, _interval(score), score.unit, f"{score.n} {score.of}", score.formula]
+            [score.name, _interval(score), score.unit, f"{score.n} {score.of}", score.formula.replace("|", "\\|")]
             for score in printed
             if score.known
         ]
@@ -261,8 +262,8 @@ def _cell(score: Score | None) -> str:
         return "-"
     if math.isinf(score.value):
         return "inf"
-    size = abs(score.value)
-    return f"{score.value:.0f}" if size >= 1000 else f"{score.value:.1f}" if size >= 100 else f"{score.value:.3f}"
+    digits = 0 if abs(score.value) >= 1000 else 1 if abs(score.value) >= 100 else 3
+    return f"{round(score.value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0.000
 
 
 def _interval(score: Score) -> str:

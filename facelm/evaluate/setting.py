@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facelm.corpus.shards import load_corpus, shard_files
+from facelm.corpus.shards import load_corpus, read_note, shard_files
 from facelm.errors import FacelmError
 from facelm.evaluate.baselines import Training
 from facelm.evaluate.clips import Clip, choose
@@ -91,6 +91,8 @@ class Setting:
             if found.kind in own:
                 raise FacelmError(f"{folder} is a second judge of {found.kind}; give one of each kind")
             own[found.kind] = found
+            if found.corpus != _fingerprint(data):
+                notes.append(f"The {found.kind} judge {folder} was trained on another corpus.")
         if tokenizer:
             from facelm.tokenizer import MotionTokenizer
 
@@ -142,10 +144,11 @@ class Setting:
         some.__dict__.update({"rig": self.rig, "seen": self.seen})  # found once for all benchmarks
         return some, [predictions[index] for index in kept]
 
-    def result(self, benchmark: str, main: str, tables: dict[str, list[str]], **found: Any) -> Result:
-        """A result of this setting."""
-        own = self.listener if benchmark in ("speech", "text-and-speech") else self.judge
-        words = f"{own.kind} judge {own.fingerprint} on {own.layout} motions" if own is not None else ""
+    def result(
+        self, benchmark: str, main: str, tables: dict[str, list[str]], judges: Sequence[Any] = (), **found: Any
+    ) -> Result:
+        """A result of this setting. judges: the retrieval judges that were asked."""
+        words = "; ".join(f"{own.kind} judge {own.fingerprint} on {own.layout} motions" for own in judges)
         return Result(
             benchmark,
             self.model,
@@ -160,6 +163,13 @@ class Setting:
             notes=list(self.notes),
             **found,
         )
+
+
+def _fingerprint(folder: str | Path) -> str:
+    try:
+        return str(read_note(folder).get("fingerprint", ""))
+    except FacelmError:
+        return ""
 
 
 def _encoder(name: str) -> tuple[Any, Any]:

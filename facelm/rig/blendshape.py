@@ -128,7 +128,8 @@ class BlendshapeRig:
         if isinstance(motion, np.ndarray):
             motion = np.asarray(motion, np.float32)
             flat = motion[..., :52].reshape(-1, 52) @ self.deltas.reshape(52, -1)
-            points = self.rest + flat.reshape(*motion.shape[:-1], -1, 3)
+            points = flat.reshape(*motion.shape[:-1], -1, 3)
+            points += self.rest
             if head:
                 turned = (points - self.neck_pivot) @ np.swapaxes(head_rotation(motion[..., 52:]), -1, -2)
                 points += self.head_weight[:, None] * (turned + self.neck_pivot - points)

@@ -62,7 +62,8 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     for what, members in groups(clips).items():
         own = {group: judged["model"].scores(places) for group, places in members.items()}
         breakdown[what] = {group: {name: found[name] for name in FACTS[:4]} for group, found in own.items()}
-    result = setting.result(NAME, FACTS[0], tables, rows=merged(*by_row), breakdown=breakdown, cases=cases)
+    judges = [setting.judge] if setting.judge is not None else []
+    result = setting.result(NAME, FACTS[0], tables, judges, rows=merged(*by_row), breakdown=breakdown, cases=cases)
     result.notes += predictions.notes
     return result
 

@@ -78,7 +78,6 @@ def score(setting: Setting, predictions: Predictions) -> Result:
         breakdown={"question": breakdown},
         cases=cases,
     )
-    result.judge = ""
     result.notes += predictions.notes
     return result
 

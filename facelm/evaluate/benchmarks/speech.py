@@ -83,8 +83,11 @@ def _score(setting: Setting, predictions: Predictions, benchmark: str) -> Result
     for what, members in groups(clips).items():
         errors = {group: compared["model"].scores(places) for group, places in members.items()}
         breakdown[what] = {group: {name: own[name] for name in TALK if name in own} for group, own in errors.items()}
+    asked = [setting.listener, setting.judge] if benchmark == BOTH else [setting.listener]
+    judges = [judge for judge in asked if judge is not None]
+    found_rows = merged(*found)
     result = setting.result(
-        benchmark, "LVE", tables, rows=merged(*found), breakdown=breakdown, cases=cases, higher_is_better=False
+        benchmark, "LVE", tables, judges, rows=found_rows, breakdown=breakdown, cases=cases, higher_is_better=False
     )
     result.notes += predictions.notes
     return result

@@ -64,7 +64,6 @@ def score(setting: Setting, lm: "FaceLM") -> Result:
         "batch throughput": _one("batch throughput", 1.0, "1", 1),
     }
     result = setting.result(NAME, "real-time factor", {"speed": TABLE}, rows={"reference": reference, "model": model})
-    result.judge = ""
     result.n = min(REQUESTS, len(asked))
     result.notes.append("The row reference is playback: a face that is shown as fast as it is made.")
     return result

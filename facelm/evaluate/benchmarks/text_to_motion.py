@@ -79,7 +79,8 @@ def score(setting: Setting, predictions: Predictions) -> Result:
         what: {group: _shown(judged["model"].scores(places)) for group, places in members.items()}
         for what, members in groups(clips).items()
     }
-    result = setting.result(NAME, FACTS[0], tables, rows=merged(*found), breakdown=breakdown, cases=cases)
+    judges = [setting.judge] if setting.judge is not None else []
+    result = setting.result(NAME, FACTS[0], tables, judges, rows=merged(*found), breakdown=breakdown, cases=cases)
     result.notes += predictions.notes
     return result
 

@@ -1,3 +1,4 @@
+import importlib.util
 import re
 import subprocess
 import sys
@@ -118,3 +119,19 @@ def test_real_speech_finds_its_face(shared, tmp_path):
                   str(tmp_path / "judge"), "--progress", "false")  # fmt: skip
     found = re.search(r"audio R@1 (\.?\d\S*)", done.stdout)
     assert found and float(found[1]) >= 0.85, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*/*judge*.yaml")), ids=lambda path: path.stem)
+def test_every_config_is_read(path):
+    from facelm.evaluate.judge import AudioJudgeConfig, TextJudgeConfig
+    from facelm.evaluate.judge.train import JudgeTraining
+    from facelm.fields import parse_fields
+
+    spec = importlib.util.spec_from_file_location("judge_recipe", ROOT / "recipes" / "judge.py")
+    assert spec is not None and spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    arguments = ["--config", str(path)]
+    kinds = {"text": (recipe.Text, TextJudgeConfig), "audio": (recipe.Audio, AudioJudgeConfig)}
+    run, config, training = parse_fields("", arguments, *kinds[recipe.kind_of(arguments)], JudgeTraining)
+    assert run.out.startswith("outputs/") and training.max_steps > 0 and config.layout == "arkit"

@@ -135,15 +135,27 @@ def motion_rows(setting: "Setting", made: Sequence[FaceMotion], by: str = "text"
     if setting.tokenizer is not None and by == "text":
         rows["reconstruction"] = rebuild(setting.tokenizer, clips)
     if setting.training is not None:
-        own = setting.training
-        near = own.nearest_by_text([c.prompt for c in clips]) if by == "text" else own.nearest_by_motion(references)
-        for row, places in (("nearest training", near), ("random training", own.random(len(clips), rng))):
-            shown = [own.motion(place) for place in places]
-            rows[row] = [m.to(clip.motion.layout) for m, clip in zip(shown, clips, strict=True)]
+        try:
+            rows |= _from_training(setting, setting.training, by, rng)
+        except FacelmError as error:
+            setting.notes.append(f"No floors from training clips: {error}.")
     if len(clips) > 1:
         rows["shuffled"] = [made[place] for place in deal(len(clips), rng)]
     rows["rest pose"] = [resting(reference) for reference in references]
     return rows
+
+
+def _from_training(setting: "Setting", training: Training, by: str, rng: random.Random) -> dict[str, list[FaceMotion]]:
+    clips = setting.clips
+    if by == "text":
+        near = training.nearest_by_text([clip.prompt for clip in clips])
+    else:
+        near = training.nearest_by_motion([clip.motion for clip in clips])
+    places = {"nearest training": near, "random training": training.random(len(clips), rng)}
+    return {
+        row: [training.motion(place).to(clip.motion.layout) for place, clip in zip(found, clips, strict=True)]
+        for row, found in places.items()
+    }
 
 
 def resting(like: FaceMotion) -> FaceMotion:

@@ -14,6 +14,7 @@ from facelm.evaluate.predict import Share, animate, answer, describe
 from facelm.evaluate.predictions import Predictions
 from facelm.evaluate.result import load_results, save_results
 from facelm.evaluate.setting import Setting
+from facelm.motion import FaceMotion
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +174,22 @@ def test_a_motion_of_another_layout_says_what_could_not_be_computed(setting):
     score = found.rows["model"]["R@1"]
     assert not score.known and "map" in score.note and found.rows["model"]["facts F1"].known
     assert "R@1 of model" in found.text()
+
+
+def test_motion_of_another_rig_is_scored_as_far_as_it_can_be(setting):
+    """FLAME coefficients without a FLAME head: no facts, no vertices, no floors from ARKit clips, and no exception."""
+    rng = np.random.default_rng(0)
+    clips = [
+        dataclasses.replace(clip, motion=FaceMotion(rng.normal(0, 0.1, (40, 56)), 25, "flame56"))
+        for clip in setting.clips[:4]
+    ]
+    some = dataclasses.replace(few(setting, 4), clips=clips)
+    made = Predictions(motions=[c.motion for c in clips], captions=["She smiles."] * 4)
+    for name in ("text-to-motion", "captioning", "reconstruction"):
+        found = benchmarks.score(name, some, made)
+        assert not found.rows["model"]["facts F1"].known and "flame56" in found.rows["model"]["facts F1"].note
+        assert "training clip" in " ".join(found.notes)
+    assert not found.rows["model"]["LVE"].known and "map" in found.text()
 
 
 def test_too_few_clips_for_galleries_and_pairs_are_told(setting):

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from facelm.errors import FacelmError
 from facelm.evaluate import text
 from facelm.evaluate.baselines import RESTING
 from facelm.evaluate.benchmarks.text_to_motion import SEEN
@@ -73,8 +74,12 @@ def _floors(setting: Setting, said: Sequence[str], rng: random.Random) -> dict[s
     rows: dict[str, list[str]] = {}
     if setting.training is not None:
         own = setting.training
-        near = own.nearest_by_motion([clip.motion for clip in setting.clips])
-        for row, places in (("nearest training", near), ("random training", own.random(count, rng))):
+        drawn = {"random training": own.random(count, rng)}
+        try:
+            drawn["nearest training"] = own.nearest_by_motion([clip.motion for clip in setting.clips])
+        except FacelmError as error:
+            setting.notes.append(f"No nearest training clips: {error}.")
+        for row, places in drawn.items():
             rows[row] = [(own.captions(place) or [""])[0] for place in places]
     if count > 1:
         rows["shuffled"] = [said[place] for place in deal(count, rng)]

@@ -64,6 +64,9 @@ def test_recipes_parse(words):
     launched = launch_command_parser().parse_args(words)
     script, arguments = launched.training_script, launched.training_script_args
     assert (ROOT / script).is_file()
+    if script == "recipes/evaluate.py":  # takes what the verb takes
+        main.commands["evaluate"].make_context("evaluate", arguments)
+        return
     config = arguments.index("--config") + 1
     arguments[config] = str(ROOT / arguments[config])
     if script == "recipes/sft.py":

@@ -21,7 +21,7 @@ import numpy as np
 from tabulate import tabulate
 
 from facelm import FaceMotion
-from facelm.evaluate.benchmark import machine
+from facelm.evaluate.result import machine
 from facelm.motion import load_motion
 from facelm.motion.layout import SHAPES
 from facelm.rig import BlendshapeRig, load_rig

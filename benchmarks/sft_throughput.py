@@ -28,7 +28,7 @@ from trl import SFTConfig, SFTTrainer
 
 from facelm import MotionTokenizer
 from facelm.corpus import load_corpus, synthesise
-from facelm.evaluate.benchmark import machine
+from facelm.evaluate.result import machine
 from facelm.lm.bases import make_nano
 from facelm.lm.trainer import FaceTrainer
 from facelm.lm.tuning import TuneConfig, prepare_model, write_examples

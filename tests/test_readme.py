@@ -94,7 +94,8 @@ def test_other_commands_are_known():
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), words
         else:
-            assert words[0] in {"facelm", "accelerate", "pip", "python3", "source", "apt-get", "printf", "export"}, words
+            known = {"facelm", "accelerate", "pip", "python3", "source", "apt-get", "printf", "export"}
+            assert words[0] in known, words
 
 
 def test_torch_for_cpu_is_the_pinned_one():

@@ -16,7 +16,7 @@ ROUND = 1024  # texts read at a time
 
 
 class TextFeatures(Mapping[str, Tensor]):
-    """Features by text. Those of an encoder lie in two files, so that memory does not hold them (250 MB for 25,000
+    """Features by text. Those of an encoder lie in two files, so that memory does not hold them (500 MB for 35,000
     sentences and MiniLM) and a resumed training need not read the texts again.
     """
 

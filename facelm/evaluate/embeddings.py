@@ -72,7 +72,7 @@ def fid(predicted: Any, true: Any) -> Score:
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     inner = np.clip(np.linalg.eigvalsh(root @ b.covariance @ root), 0, None)
     value = float(((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance) + np.trace(b.covariance))
-    value -= 2 * float(np.sqrt(inner).sum())
+    value = max(0.0, value - 2 * float(np.sqrt(inner).sum()))  # rounding alone makes it negative
     note = "" if a.count == b.count else f"N differs: {a.count} and {b.count}"
     return Score(name, value, math.nan, math.nan, count, "1", formula, note=note)
 

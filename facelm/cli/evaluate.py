@@ -26,6 +26,8 @@ _SHARED = (
     click.option("--judge", "judges", multiple=True, help="Folder of a retrieval judge; one of text, one of sound."),
     click.option("--encoder", default="", help="Text encoder for BERTScore: a folder or Hub id."),
     click.option("--rig", help="Head whose vertices are compared; by default the built-in one."),
+    click.option("--llm-judge", help="Language model that rates text-to-motion, at OPENAI_BASE_URL."),
+    click.option("--ratings", default="ratings.sqlite", show_default=True, help="File that keeps its ratings."),
     click.option("--report", help="Write a report to look at into this folder."),
 )
 
@@ -158,10 +160,15 @@ def _template(corpus: str, out: str | None, where: dict[str, Any]) -> None:
     click.echo(f"{write_template(clips, out)}: {len(clips)} clips to answer; name the files as `file` says")
 
 
-def _setting(model: str, rig: str | None, **where: Any) -> "Setting":
+def _setting(model: str, rig: str | None, llm_judge: str | None, ratings: str, **where: Any) -> "Setting":
     from facelm.evaluate.setting import Setting
 
-    return Setting.load(head=load_head(rig), model=model, **where)
+    setting = Setting.load(head=load_head(rig), model=model, **where)
+    if llm_judge is None:
+        return setting
+    from facelm.evaluate.llm_judge import LlmJudge
+
+    return replace(setting, rater=LlmJudge(llm_judge, ratings))
 
 
 def _finish(results: Sequence["Result"], file: Path | None, out: str | None, report: str | None) -> None:

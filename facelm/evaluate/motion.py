@@ -23,6 +23,7 @@ GROUPS = {  # sums that do not depend on which of two similar channels a take wa
     "round": ("mouthFunnel", "mouthPucker"),
     "close": ("mouthRollLower", "mouthRollUpper", "mouthPressLeft", "mouthPressRight"),
 }
+MOVES = 0.02  # standard deviation of a coefficient that moves at all
 BEAT_SIGMA = 5.0  # frames of smoothing of the head's speed
 BEAT_WIDTH = 3.0  # frames; a beat so far off scores exp(-1/2)
 
@@ -213,11 +214,13 @@ def correlation(group: str) -> Metric:
 
 
 def amplitude_ratio(channel: str = "jawOpen") -> Metric:
-    """Standard deviation of a channel over time, predicted over true, mean over clips in which the truth moves."""
+    """Standard deviation of a channel over time, predicted over true, mean over clips in which the truth moves (a
+    deviation of 0.02 and more: the ratio to a mouth that only trembles says nothing).
+    """
 
     def part(pair: Pair) -> tuple[float, float] | None:
         a, b = (np.asarray(values, float)[:, 0] for values in pair.channels([channel]))
-        return (float(a.std() / b.std()), 1.0) if b.std() > 1e-6 else None
+        return (float(a.std() / b.std()), 1.0) if b.std() >= MOVES else None
 
     formula = f"standard deviation of {channel}, predicted over true, mean over clips"
     return Metric("amplitude ratio", "1", formula, part, better="nearer 1")

@@ -37,6 +37,7 @@ class Setting:
         judge, listener: retrieval judges of text and of sound, or None.
         encoder: (tokenizer, model) of transformers for BERTScore, or None.
         head: a rig whose vertices are compared; None: the built-in head.
+        rater: a language model that rates motions (`facelm.evaluate.llm_judge`), or None.
     """
 
     clips: list[Clip]
@@ -50,6 +51,7 @@ class Setting:
     listener: Any = None
     encoder: tuple[Any, Any] | None = None
     head: Rig | None = None
+    rater: Any = None
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -111,7 +113,7 @@ class Setting:
             own.get("audio"),
             _encoder(encoder) if encoder else None,
             head,
-            notes,
+            notes=notes,
         )
 
     @cached_property

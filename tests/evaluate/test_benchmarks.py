@@ -4,12 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from loopback import loopback
 from puppets import Puppet, Sage
 
 from facelm.corpus import load_corpus, synthesise
 from facelm.errors import FacelmError
 from facelm.evaluate import benchmarks
 from facelm.evaluate.benchmarks import question_answering
+from facelm.evaluate.llm_judge import LlmJudge
 from facelm.evaluate.predict import Share, animate, answer, describe
 from facelm.evaluate.predictions import Predictions
 from facelm.evaluate.result import load_results, save_results
@@ -115,6 +117,16 @@ def test_a_model_that_does_nothing_scores_nothing(setting, rows):
     told = captions.rows["model"]["facts F1"]
     assert not told.known and "nothing can be read" in told.note
     assert "nothing can be read" in captions.text()
+
+
+def test_a_language_model_rates_the_rows_it_is_asked_about(setting, rows, monkeypatch, tmp_path):
+    good = {"emotion": 4, "motion": 5, "intensity": 3, "reason": "It does as asked."}
+    with loopback(monkeypatch, lambda _: "rating", {"rating": good}):
+        rated = dataclasses.replace(few(setting), rater=LlmJudge("m", tmp_path / "ratings.sqlite", timeout=2))
+        (result,) = benchmarks.evaluate(Puppet(rows), rated, ["text-to-motion"])
+    assert result.tables["language model"] == ["LLM emotion", "LLM motion", "LLM intensity"]
+    assert [result.rows[row]["LLM motion"].value for row in ("reference", "model", "shuffled")] == [5, 5, 5]
+    assert "LLM motion" not in result.rows["rest pose"]
 
 
 def test_what_loses_nothing_is_reconstructed(setting, rows):

@@ -27,6 +27,7 @@ from facelm.motion import FaceMotion
 NAME = "text-to-motion"
 FACTS = ["facts F1 strict", "facts F1", "facts precision", "facts recall"]
 SEEN = ("reference", "reconstruction", "model")  # rows the second, slower detector looks at
+RATED = ("reference", "model", "shuffled")  # rows a language model is asked to rate
 DETAILS = ["head", "side", "order", "blinks", "intensity"]
 
 
@@ -70,6 +71,12 @@ def score(setting: Setting, predictions: Predictions) -> Result:
     if samples:
         found.append({"model": _samples(setting, clips, samples)})
         tables["against the reference"] = [*tables["against the reference"], "MEE", "CE"]
+
+    if setting.rater is not None:
+        prompts = [clip.prompt for clip in clips]
+        ratings = {row: setting.rater.judge(prompts, rows[row]) for row in RATED if row in rows}
+        found.append(ratings)
+        tables["language model"] = list(ratings["reference"])
 
     cases = [
         Case(clip.id, clip.prompt, clip.motion, shown, scores=judged["model"].clip(i) | compared["model"].clip(i))

@@ -28,4 +28,5 @@ test: lint  ## lint, then the tests; skips are listed with their reasons
 bench: .venv/.installed  ## the slow tests, then the measurements of benchmarks/
 	$(BIN)/python -m pytest -q -m slow
 	$(BIN)/python benchmarks/corpus.py
+	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/sft_throughput.py

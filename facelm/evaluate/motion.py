@@ -199,17 +199,17 @@ def _coefficients(name: str, reduce: Any, what: str, channels: Sequence[str]) ->
 def correlation(group: str) -> Metric:
     """Pearson r over time of the summed channels of a group ("jaw", "round", "close"), mean over clips.
 
-    Clips in which either side does not move are left out; a prediction that never moves has no r, and the score then
-    says so.
+    Clips in which the truth hardly moves (a deviation under 0.02) are left out, as are those whose prediction never
+    moves; where no clip is left, the score says so.
     """
     if group not in GROUPS:
         raise FacelmError(f"unknown group {group!r}; it is one of {', '.join(GROUPS)}")
 
     def part(pair: Pair) -> tuple[float, float] | None:
         a, b = (np.asarray(values, float).sum(1) for values in pair.channels(GROUPS[group]))
-        return (float(np.corrcoef(a, b)[0, 1]), 1.0) if min(a.std(), b.std()) > 1e-6 else None
+        return (float(np.corrcoef(a, b)[0, 1]), 1.0) if a.std() > 1e-6 and b.std() >= MOVES else None
 
-    formula = f"Pearson r over time of {' + '.join(GROUPS[group])}, mean over clips"
+    formula = f"Pearson r over time of {' + '.join(GROUPS[group])}, mean over clips in which the truth moves"
     return Metric(f"{group}_r", "1", formula, part, better="higher")
 
 
@@ -222,7 +222,7 @@ def amplitude_ratio(channel: str = "jawOpen") -> Metric:
         a, b = (np.asarray(values, float)[:, 0] for values in pair.channels([channel]))
         return (float(a.std() / b.std()), 1.0) if b.std() >= MOVES else None
 
-    formula = f"standard deviation of {channel}, predicted over true, mean over clips"
+    formula = f"standard deviation of {channel}, predicted over true, mean over clips in which the truth moves"
     return Metric("amplitude ratio", "1", formula, part, better="nearer 1")
 
 

@@ -20,7 +20,7 @@ STILL = 0.03  # a channel that stays within this range (of 1, or radians) does n
 @click.option("--names", help="The table of the file's channel names: a YAML file, or facegood, ict_facekit.")
 @click.option("--input-fps", type=float, help="The rate of a file that states none, frames a second.")
 def info(path: str, names: str | None, input_fps: float | None) -> None:
-    """Say what a motion file or a model folder holds.
+    """Say what a motion file, a corpus or a model folder holds.
 
     \b
     Of a motion: which kind of file it is, its layout, length and timecode, what had to be mended, angles that
@@ -34,7 +34,9 @@ def info(path: str, names: str | None, input_fps: float | None) -> None:
     """
     if not Path(path).exists():
         raise MissingFileError(f"there is no file or folder {path}")
-    if Path(path).is_dir() and not _is_motion(Path(path)):
+    if (Path(path) / "corpus.json").is_file():
+        _about_corpus(Path(path))
+    elif Path(path).is_dir() and not _is_motion(Path(path)):
         _about_model(Path(path))
     else:
         _about_motion(path, names, input_fps)
@@ -118,6 +120,26 @@ def _remarks(motion: "FaceMotion", report: "LoadReport") -> tuple[str, ...]:
         ),
         *([order] if order else []),
     )
+
+
+def _about_corpus(folder: Path) -> None:
+    from facelm.corpus.shards import read_note
+
+    note = read_note(folder)
+    clips = ", ".join(f"{count:,} {split}" for split, count in note.get("clips", {}).items())
+    rows = {
+        "corpus": f"{folder} ({note.get('generator', 'unknown')})",
+        "clips": f"{clips}; {note.get('hours', 0):g} hours",
+        "fingerprint": str(note.get("fingerprint", "none")),
+    }
+    for source in note.get("sources", []):
+        rows[f"source {source['name']}"] = (
+            f"{source['takes']:,} takes, {source['clips']:,} clips, {source['hours']:g} hours"
+        )
+    remarks = ", ".join(f"{count:,} {kind}" for kind, count in note.get("remarks", {}).items())
+    if remarks:
+        rows["remarks"] = f"{remarks}; see {folder / 'skipped.csv'}"
+    _table(rows)
 
 
 def _about_model(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Cards of built corpora: true figures, the Hub's header, pictures, and what the owner has to fill in."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -98,3 +99,11 @@ def test_folders_without_a_corpus_are_refused(tmp_path):
     (tmp_path / "corpus.json").write_text("{}")
     with pytest.raises(FacelmError, match="holds no corpus"):
         write_card(tmp_path)
+
+
+def test_info_tells_what_a_corpus_holds(corpus):
+    told = CliRunner().invoke(main, ["info", str(corpus)]).output
+    assert "facelm corpus build" in told
+    assert re.search(r"clips +\d+ train", told)
+    assert "source captures  2 takes" in told
+    assert "1 skipped" in told

@@ -78,7 +78,7 @@ def phase_levels(curves: Tracks, start: int, end: int) -> dict[Fact, float]:
         strong, weak = max(left, right), min(left, right)
         if strong < least:
             continue
-        if weak >= least and weak >= ONE_SIDE_RATIO * strong:
+        if "both" in unit.sides and weak >= least and weak >= ONE_SIDE_RATIO * strong:
             found[Fact(unit.code, "both")] = (left + right) / 2
         else:
             found[Fact(unit.code, "left" if left > right else "right")] = strong

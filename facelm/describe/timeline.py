@@ -199,7 +199,7 @@ def _sides(
     a, b = left[inside], right[inside]
     strong, weak = np.maximum(a, b), np.minimum(a, b)
     clear = strong >= np.minimum(least, 0.6 * strong.max())
-    both = (weak >= ONE_SIDE_RATIO * strong) & (weak >= 0.6 * least)
+    both = (weak >= ONE_SIDE_RATIO * strong) & (weak >= 0.6 * least) & ("both" in sided)
     labels = np.where(both, 0, np.where(a > b, 1, -1))
     sides = {0: "both", 1: "left", -1: "right"}
     runs = _label_runs(labels, clear, round(SHORTEST_SIDE * FPS))

@@ -61,3 +61,10 @@ def _of_type(name: str, value: Any, kind: type) -> Any:
         return {"true": True, "false": False}[str(value).lower()] if kind is bool else kind(str(value))
     except (KeyError, ValueError):
         raise FacelmError(f"{name} is {value!r}: give a value of type {kind.__name__}") from None
+
+
+def check_positive(config: Any, what: str, *names: str) -> None:
+    """Raises FacelmError for the first of these fields of `config` that is not above 0; `what` it is a config of."""
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise FacelmError(f"{what}: {name} = {getattr(config, name)} must be positive")

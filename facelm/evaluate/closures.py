@@ -12,6 +12,7 @@ import numpy as np
 from facelm.errors import FacelmError
 from facelm.evaluate.pairs import MM, Metric, Pair
 from facelm.rig.gaps import Gaps
+from facelm.runs import runs
 
 LIPS_TRUE_MM = 1.5
 LIPS_PREDICTED_MM = 2.5
@@ -74,12 +75,6 @@ def eyelid_closure(gaps: Gaps, what: str = "recall") -> Metric:
         f"of rest for {LIDS_FRAMES} frames) matched within {LIDS_APART_S * 1000:.0f} ms"
     )
     return Metric(f"eyelid closure {what}", "1", formula, part, better="higher")
-
-
-def runs(mask: np.ndarray, least: int) -> list[tuple[int, int]]:
-    """(first, end) of the stretches of True in a mask (T,) that last at least so many frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= least]
 
 
 def matched(own: list[float], other: list[float], apart: float) -> int:

@@ -22,6 +22,7 @@ from facelm.evaluate.vertex_templates import KEYS, Templates, shipped
 from facelm.motion import FaceMotion
 from facelm.rig.base import Rig
 from facelm.rig.load import default_rig
+from facelm.runs import runs
 
 SHOWN = 0.18  # of a strong performance of the unit: from here it counts
 LEAST = 2.5  # thousandths of the eye distance (0.15 mm on an adult): what moves less is not seen
@@ -119,10 +120,9 @@ def _lips_kept_shut(templates: Templates) -> np.ndarray:
 def _closures(curves: np.ndarray, fps: float) -> list[tuple[int, int, int]]:
     """(begin, most shut, end) frames of each short closure of both lids, from levels (T, len(KEYS))."""
     shut = curves[:, _LIDS].min(1)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], (shut > OPEN_AGAIN).astype(int), [0]])))
     return [
-        (int(begin), int(begin + shut[begin:end].argmax()), int(end))
-        for begin, end in edges.reshape(-1, 2)
+        (begin, begin + int(shut[begin:end].argmax()), end)
+        for begin, end in runs(shut > OPEN_AGAIN)
         if shut[begin:end].max() > SHUT and end - begin <= BLINK_S * fps
     ]
 

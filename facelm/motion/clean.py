@@ -19,6 +19,7 @@ from scipy.stats import theilslopes
 from facelm.errors import FacelmError
 from facelm.motion.layout import Layout
 from facelm.motion.sequence import FaceMotion
+from facelm.runs import runs
 
 OUTLIER_RULES = ("jump", "distance", "none")
 LONGEST_SPIKE = 2  # frames of a jump out and back
@@ -197,8 +198,7 @@ def _jump(values: np.ndarray) -> np.ndarray:
 def find_repeats(values: np.ndarray, fps: float) -> np.ndarray:
     """Boolean (T,): frames equal to the one before in every channel, for at most 0.1 s, inside a movement."""
     same = np.concatenate([[False], (values[1:] == values[:-1]).all(1)])
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(np.int8), [0]])))
-    for first, end in edges.reshape(-1, 2):
+    for first, end in runs(same):
         if (end - first) / fps > LONGEST_REPEAT or end == len(values):
             same[first:end] = False
     return same

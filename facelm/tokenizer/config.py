@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facelm.errors import FacelmError
+from facelm.fields import check_positive
 from facelm.motion.layout import layout as named_layout
 
 UPPER_SHAPES = ("browDown", "browOuterUp", "eyeSquint", "eyeWide", "cheekSquint", "noseSneer")
@@ -130,9 +131,7 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         streams = tuple(s if isinstance(s, StreamConfig) else StreamConfig(**s) for s in self.streams)
         object.__setattr__(self, "streams", streams)
-        for name in ("fps", "downsample", "width", "encoder_blocks", "decoder_blocks"):
-            if getattr(self, name) <= 0:
-                raise FacelmError(f"tokenizer config: {name} = {getattr(self, name)} must be positive")
+        check_positive(self, "tokenizer config", "fps", "downsample", "width", "encoder_blocks", "decoder_blocks")
         known = named_layout(self.layout).names
         used = [c for s in streams for c in s.channels]
         for channel in used:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from facelm.errors import FacelmError
+from facelm.fields import check_positive
 from facelm.files import atomic_path
 from facelm.rig import BlendshapeRig, load_rig
 from facelm.steplog import StepLog
@@ -73,9 +74,7 @@ class TokenizerTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch", "crop", "learning_rate", "eval_every", "save_every"):
-            if getattr(self, name) <= 0:
-                raise FacelmError(f"tokenizer training: {name} = {getattr(self, name)} must be positive")
+        check_positive(self, "tokenizer training", "batch", "crop", "learning_rate", "eval_every", "save_every")
         for name in (
             "max_steps",
             "max_seconds",

@@ -4,12 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facelm.errors import FacelmError
-from facelm.evaluate.closures import eyelid_closure, lip_closure, matched, runs
+from facelm.evaluate.closures import eyelid_closure, lip_closure, matched
 from facelm.evaluate.pairs import measure, pairs
 from facelm.motion import FaceMotion, load_motion
 from facelm.motion.layout import ARKIT
 from facelm.rig import load_rig
 from facelm.rig.gaps import gaps
+from facelm.runs import runs
 
 RIG = load_rig()
 GAPS = gaps(RIG)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from facelm.corpus.readers.sides import inside, load_file, load_sound, motions_below, sound_beside, stem_of
+from facelm.corpus.readers.sides import inside, load_file, load_sound, sound_beside, stem_of, takes_below
 from facelm.corpus.readers.take import SkipReport, Take
 from facelm.describe.labels import Labels
 from facelm.errors import FacelmError
@@ -33,11 +33,7 @@ def recognises(root: Path) -> bool:
 
 def takes(root: Path, report: SkipReport) -> Iterator[Take]:
     """Every clip with its emotion, level, camera and sound."""
-    for path in motions_below(root):
-        try:
-            yield _take(root, path)
-        except FacelmError as error:
-            report.skip(NAME, inside(root, path), path, error)
+    return takes_below(root, NAME, _take, report)
 
 
 def _take(root: Path, path: Path) -> Take:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from facelm.corpus.readers.sides import inside, load_file, load_sound, motions_below, sound_beside
+from facelm.corpus.readers.sides import inside, load_file, load_sound, sound_beside, takes_below
 from facelm.corpus.readers.take import SkipReport, Take
 from facelm.describe.labels import Labels
 from facelm.errors import FacelmError
@@ -32,11 +32,7 @@ def recognises(root: Path) -> bool:
 
 def takes(root: Path, report: SkipReport) -> Iterator[Take]:
     """Every expression and sentence of every capture, and every camera of it."""
-    for path in motions_below(root):
-        try:
-            yield _take(root, path)
-        except FacelmError as error:
-            report.skip(NAME, inside(root, path), path, error)
+    return takes_below(root, NAME, _take, report)
 
 
 def _take(root: Path, path: Path) -> Take:

@@ -5,13 +5,13 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import soundfile
 
-from facelm.corpus.readers.take import SPLITS, Sound, Take
+from facelm.corpus.readers.take import SPLITS, SkipReport, Sound, Take
 from facelm.errors import FacelmError, MissingFileError
 from facelm.motion import FaceMotion, LoadReport, load_motion
 
@@ -173,6 +173,15 @@ def stem_of(path: Path) -> str:
     """The name of a motion file without its ending (both of them for .csv.gz); of a folder, its name."""
     ending = next((e for e in sorted(MOTIONS, key=len, reverse=True) if path.name.lower().endswith(e)), "")
     return path.name[: len(path.name) - len(ending)]
+
+
+def takes_below(root: Path, dataset: str, take: Callable[[Path, Path], Take], report: SkipReport) -> Iterator[Take]:
+    """`take(root, path)` of every motion below a folder; those that raise FacelmError are reported as skipped."""
+    for path in motions_below(root):
+        try:
+            yield take(root, path)
+        except FacelmError as error:
+            report.skip(dataset, inside(root, path), path, error)
 
 
 def motions_below(root: Path) -> Iterator[Path]:

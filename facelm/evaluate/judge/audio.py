@@ -17,6 +17,7 @@ from facelm.errors import FacelmError
 from facelm.evaluate.judge.base import Judge
 from facelm.evaluate.judge.networks import Tracks
 from facelm.evaluate.judge.sound import BANDS, HOP, RATE, log_mel
+from facelm.fields import check_positive
 from facelm.motion.layout import layout as named_layout
 
 
@@ -38,9 +39,7 @@ class AudioJudgeConfig:
 
     def __post_init__(self) -> None:
         named_layout(self.layout)
-        for name in ("fps", "seconds", "patch", "width", "layers", "tracks"):
-            if getattr(self, name) <= 0:
-                raise FacelmError(f"judge: {name} = {getattr(self, name)} must be positive")
+        check_positive(self, "judge", "fps", "seconds", "patch", "width", "layers", "tracks")
         if (RATE / HOP * self.patch / self.fps) % 1:
             raise FacelmError(
                 f"judge: {self.patch} frames at {self.fps:g} fps are no whole number of the sound's 10 ms; "

@@ -16,6 +16,7 @@ from facelm.errors import FacelmError
 from facelm.evaluate.judge.base import Judge
 from facelm.evaluate.judge.networks import Pooled
 from facelm.evaluate.judge.words import WORDS, TextReader, TextSource
+from facelm.fields import check_positive
 from facelm.motion.layout import layout as named_layout
 
 
@@ -39,9 +40,7 @@ class TextJudgeConfig:
 
     def __post_init__(self) -> None:
         named_layout(self.layout)
-        for name in ("fps", "seconds", "patch", "width", "layers", "heads", "embedding"):
-            if getattr(self, name) <= 0:
-                raise FacelmError(f"judge: {name} = {getattr(self, name)} must be positive")
+        check_positive(self, "judge", "fps", "seconds", "patch", "width", "layers", "heads", "embedding")
         if self.width % (2 * self.heads):
             raise FacelmError(f"judge: width {self.width} must be a multiple of twice the {self.heads} heads")
 

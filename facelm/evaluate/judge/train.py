@@ -14,6 +14,7 @@ from torch import Tensor
 
 from facelm.errors import FacelmError
 from facelm.evaluate.judge.base import Judge
+from facelm.fields import check_positive
 from facelm.files import atomic_path
 from facelm.steplog import StepLog
 
@@ -41,9 +42,7 @@ class JudgeTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("max_steps", "learning_rate", "temperature", "eval_every", "save_every"):
-            if getattr(self, name) <= 0:
-                raise FacelmError(f"judge training: {name} = {getattr(self, name)} must be positive")
+        check_positive(self, "judge training", "max_steps", "learning_rate", "temperature", "eval_every", "save_every")
         if self.batch < 2:
             raise FacelmError(f"judge training: batch = {self.batch} must be 2 or more: a pair is told from the others")
         if self.noise < 0:

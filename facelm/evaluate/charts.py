@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from facelm.evaluate.score import Score
+from facelm.evaluate.score import Score, printed
 
 BINS = 20
 CEILINGS, FLOORS = ("reference", "reconstruction"), ("nearest training", "random training", "shuffled", "rest pose")
@@ -19,8 +19,7 @@ def figure(value: float) -> str:
     """A value as tables print it."""
     if not math.isfinite(value):
         return "not computed" if math.isnan(value) else "infinite"
-    size = abs(value)
-    return f"{value:.0f}" if size >= 1000 else f"{value:.1f}" if size >= 100 else f"{value:.3f}"
+    return printed(value)
 
 
 def interval(score: Score) -> str:

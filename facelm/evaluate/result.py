@@ -16,7 +16,7 @@ import numpy as np
 from tabulate import tabulate
 
 from facelm.errors import FacelmError, MissingFileError
-from facelm.evaluate.score import Score
+from facelm.evaluate.score import Score, printed
 from facelm.files import atomic_path
 from facelm.motion import FaceMotion
 
@@ -262,8 +262,7 @@ def _cell(score: Score | None) -> str:
         return "-"
     if math.isinf(score.value):
         return "inf"
-    digits = 0 if abs(score.value) >= 1000 else 1 if abs(score.value) >= 100 else 3
-    return f"{round(score.value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0.000
+    return printed(score.value)
 
 
 def _interval(score: Score) -> str:

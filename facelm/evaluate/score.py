@@ -53,6 +53,12 @@ class Score:
         return f"{self.name} {self.value:.4g}{unit} ({interval}N = {self.n} {self.of})"
 
 
+def printed(value: float) -> str:
+    """A finite value as tables print it: three decimals, fewer from 100 on, and never -0.000."""
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 3
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
 class Tally:
     """A ratio of two sums over clips: add (total, weight) of each, and `score` gives sum of totals / sum of weights.
 
